@@ -1,0 +1,41 @@
+"""Shared by all tests. The environment is set before anything imports TensorFlow or matplotlib."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+for name, value in {
+    "MPLBACKEND": "Agg",
+    "OMP_NUM_THREADS": "2",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "2",
+    "ZFIT_DISABLE_TF_WARNINGS": "1",
+}.items():
+    os.environ.setdefault(name, value)
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+# the same examples in every run, and no clock: a compilation may fall into any example
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.load_profile("repeatable")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with the same seed in every test."""
+    return np.random.default_rng(20260107)
+
+
+@pytest.fixture(scope="session")
+def bench_data() -> Path:
+    """The folder of the reference jobs and their limits, kept beside the repository."""
+    folder = ROOT.parent / "shared" / "bench"
+    if not folder.is_dir():
+        pytest.skip("no reference jobs here: they lie in shared/bench beside the repository")
+    return folder

@@ -1,0 +1,75 @@
+"""Dark-sector searches on zfit and hepstats: signal shapes, simultaneous fits, limits, couplings.
+
+Names are loaded on first use, so that `import zfit_dark` is quick and brings in no TensorFlow.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zfit_dark import pdf, plot, searches, theory
+    from zfit_dark.calculators import AsymptoticCalculator
+    from zfit_dark.channel import Nuisance, ShapeChannel
+    from zfit_dark.errors import InputError
+    from zfit_dark.kinematics import invariant_mass, modified_mass
+    from zfit_dark.likelihood import Likelihood
+    from zfit_dark.limits import significance, upper_limit
+    from zfit_dark.results import Limit, Scan
+    from zfit_dark.scanning import scan
+    from zfit_dark.signal_shape import SignalShape
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AsymptoticCalculator",
+    "InputError",
+    "Likelihood",
+    "Limit",
+    "Nuisance",
+    "Scan",
+    "ShapeChannel",
+    "SignalShape",
+    "__version__",
+    "invariant_mass",
+    "modified_mass",
+    "pdf",
+    "plot",
+    "scan",
+    "searches",
+    "significance",
+    "theory",
+    "upper_limit",
+]
+
+_SUBMODULES = ("pdf", "plot", "searches", "theory")
+_HOME = {
+    "AsymptoticCalculator": "calculators",
+    "InputError": "errors",
+    "Likelihood": "likelihood",
+    "Limit": "results",
+    "Nuisance": "channel",
+    "Scan": "results",
+    "ShapeChannel": "channel",
+    "SignalShape": "signal_shape",
+    "invariant_mass": "kinematics",
+    "modified_mass": "kinematics",
+    "scan": "scanning",
+    "significance": "limits",
+    "upper_limit": "limits",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f"{__name__}.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

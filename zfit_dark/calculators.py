@@ -1,0 +1,313 @@
+"""hepstats calculators that fit with the compiled likelihood.
+
+The statistics are hepstats': only the places where it would fit are replaced. This is the one room that
+knows how hepstats works inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import zfit
+from hepstats.hypotests import calculators as hepstats_calculators
+from hepstats.hypotests.parameters import POI, POIarray
+from scipy.stats import norm
+
+from zfit_dark.newton import FloatArray, Minimum, solve
+from zfit_dark.profile import CompiledLoss, Sample, compiled
+
+__all__ = ["POI", "AsymptoticCalculator", "POIarray"]
+
+
+class ProfileLikelihood:
+    """The likelihood of one sample, minimised at fixed values of the parameter of interest.
+
+    Args:
+        loss: the compiled loss.
+        sample: the data, or an Asimov set.
+        poi: the parameter of interest.
+        start: where the first fit starts, shape (parameters,).
+    """
+
+    def __init__(self, loss: CompiledLoss, sample: Sample, poi: Any, start: FloatArray) -> None:
+        self.loss = loss
+        self.sample = sample
+        self.index = loss.index(poi)
+        self._start = start
+        self._fits: dict[float, tuple[FloatArray, FloatArray, float]] = {}
+        self.failed: set[float] = set()
+
+    def free(self, not_below: float = -np.inf) -> Minimum:
+        """The global fit, and next to it the one at zero, in a batch of two.
+
+        Args:
+            not_below: a lower limit of the parameter of interest for this fit alone.
+        """
+        start = np.stack([self._start, self._start])
+        start[1, self.index] = 0.0
+        free = np.ones(start.shape, bool)
+        free[1, self.index] = False
+        lower = self.loss.lower.copy()
+        lower[self.index] = max(lower[self.index], not_below)
+        minimum = self.loss.fit(self.sample, start, free, lower)
+        self._keep(minimum)
+        return minimum
+
+    def value(self, poi_values: FloatArray) -> FloatArray:
+        """Smallest negative log-likelihood at each value of the parameter of interest."""
+        missing = sorted({float(v) for v in poi_values} - self._fits.keys())
+        if missing:
+            start = np.stack([self._foreseen(v) for v in missing])
+            free = np.ones(start.shape, bool)
+            free[:, self.index] = False
+            self._keep(self.loss.fit(self.sample, start, free))
+        return np.array([self._fits[float(v)][2] for v in poi_values])
+
+    def error(self, poi_value: float) -> float:
+        """One standard deviation of the parameter of interest, from the curvature at a value."""
+        self.value(np.array([poi_value]))
+        theta, curvature, _ = self._fits[float(poi_value)]
+        moving = (theta > self.loss.lower) & (theta < self.loss.upper)
+        moving[self.index] = True
+        unit = np.zeros(len(theta))
+        unit[self.index] = 1.0
+        variance = solve(curvature[None], unit[None], moving[None])[0, self.index]
+        return float(np.sqrt(variance)) if variance > 0 else np.nan
+
+    def theta(self, poi_value: float) -> FloatArray:
+        """All parameters at the minimum for a value of the parameter of interest."""
+        self.value(np.array([poi_value]))
+        return self._fits[float(poi_value)][0]
+
+    def _keep(self, minimum: Minimum) -> None:
+        for theta, curvature, value, converged in zip(
+            minimum.theta, minimum.curvature, minimum.value, minimum.converged, strict=True
+        ):
+            at = float(theta[self.index])
+            if converged or at not in self._fits:
+                self._fits[at] = (theta, curvature, float(value) if converged else np.nan)
+            if not converged:
+                self.failed.add(at)
+
+    def _foreseen(self, poi_value: float) -> FloatArray:
+        """The nuisances on the straight line that the curvature of the nearest fit predicts."""
+        if not self._fits:
+            theta = self._start.copy()
+        else:
+            nearest = min(self._fits, key=lambda known: abs(known - poi_value))
+            theta, curvature, _ = self._fits[nearest]
+            moving = (theta > self.loss.lower) & (theta < self.loss.upper)
+            moving[self.index] = False
+            slope = -solve(curvature[None], curvature[None, :, self.index], moving[None])[0]
+            theta = np.clip(
+                theta + slope * (poi_value - nearest), self.loss.lower, self.loss.upper
+            )
+        theta[self.index] = poi_value
+        return theta
+
+
+class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: ignore[misc]
+    """hepstats' asymptotic calculator on the compiled likelihood.
+
+    hepstats' ``UpperLimit``, ``Discovery`` and ``ConfidenceInterval`` take it. Not to be confused with
+    hepstats' own: the Asimov set has no bins (``asimov_bins`` is accepted and has nothing to do), the
+    values of the parameters of the loss are left alone, and what was computed is forgotten when the data
+    or a fixed parameter such as the mass change.
+
+    Args:
+        input: a zfit loss, or a fit result.
+        minimizer: the zfit minimiser that stands in the results; it makes no fit.
+        asimov_bins: not used.
+
+    Source: G. Cowan et al., Eur. Phys. J. C 71 (2011) 1554, arXiv:1007.1727.
+    """
+
+    def __init__(self, input: Any, minimizer: Any = None, asimov_bins: Any = None) -> None:
+        del asimov_bins
+        super().__init__(input, zfit.minimize.Minuit() if minimizer is None else minimizer)
+        self._given_bestfit = self._bestfit
+        self._compiled = compiled(self.loss)
+        self._state: int | None = None
+        self._held = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self._bestfit = self._given_bestfit
+        self._observed: dict[str, ProfileLikelihood] = {}
+        self._asimov: dict[POI, ProfileLikelihood] = {}
+        self._obs_nll = {}
+        self._asimov_nll = {}
+        self._asimov_dataset = {}
+        self._asimov_loss = {}
+        self.asimov_error = 0.0
+        """Largest relative error of an integral over the Asimov nodes so far."""
+        self.signal_per_poi = 0.0
+        """Expected signal events in all channels per unit of the parameter of interest."""
+
+    def refresh(self) -> None:
+        """Take the data and the fixed parameters as they are now."""
+        if self._held:
+            return
+        if (state := self._compiled.fingerprint()) != self._state:
+            self._forget()
+            self._state = state
+            self._sample = self._compiled.observed()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within this context nobody moves data or fixed parameters, so they are looked at once."""
+        self.refresh()
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+
+    def observed(self, poi: Any) -> ProfileLikelihood:
+        """The profile likelihood of the data."""
+        self.refresh()
+        if poi.name not in self._observed:
+            self._observed[poi.name] = ProfileLikelihood(
+                self._compiled, self._sample, poi, self._compiled.values()
+            )
+        return self._observed[poi.name]
+
+    def asimov(self, poialt: POI, theta: FloatArray | None = None) -> ProfileLikelihood:
+        """The profile likelihood of the Asimov set of a hypothesis.
+
+        Args:
+            poialt: the hypothesis.
+            theta: parameters of the Asimov set; fitted to the data with the hypothesis if not given.
+        """
+        if theta is None:
+            self.refresh()
+        if poialt not in self._asimov:
+            if theta is None:
+                theta = self.observed(poialt.parameter).theta(poialt.value)
+            sample, error, self.signal_per_poi = self._compiled.asimov(theta, poialt.parameter)
+            self.asimov_error = max(self.asimov_error, error)
+            self._asimov[poialt] = ProfileLikelihood(
+                self._compiled, sample, poialt.parameter, theta
+            )
+        return self._asimov[poialt]
+
+    # ---------------------------------------------------------- hepstats' own places
+
+    @property
+    def bestfit(self) -> Any:
+        """The global fit, a zfit ``FitResult``."""
+        self.refresh()
+        if self._bestfit is None:
+            start = self._compiled.values()[None]
+            self.take_bestfit(
+                self._compiled.fit(self._sample, start, np.ones(start.shape, bool))
+            )
+        return self._bestfit
+
+    @bestfit.setter
+    def bestfit(self, value: Any) -> None:
+        self._bestfit = self._given_bestfit = value
+
+    def take_bestfit(self, minimum: Minimum) -> None:
+        """Let the first fit of a batch be the global fit of the present data."""
+        converged = bool(minimum.converged[0])
+        self._bestfit = zfit.result.FitResult(
+            loss=self.loss,
+            params=dict(zip(self._compiled.parameters, minimum.theta[0], strict=True)),
+            minimizer=self.minimizer,
+            valid=converged,
+            edm=float(minimum.edm[0]),
+            fminopt=float(minimum.value[0]),
+            criterion=None,
+            converged=converged,
+            message="" if converged else "not converged",
+            info={"original": None},
+        )
+
+    def obs_nll(self, pois: POIarray) -> FloatArray:
+        """Smallest negative log-likelihood of the data at each value, shape (values,)."""
+        return self.observed(pois.parameter).value(pois.values)
+
+    def asimov_nll(self, pois: POIarray, poialt: POI) -> FloatArray:
+        """Smallest negative log-likelihood of the Asimov set at each value, shape (values,)."""
+        return self.asimov(poialt).value(pois.values)
+
+    def asimov_dataset(self, poi: POI, ntrials_fit: int | None = None) -> list[Any]:
+        """The Asimov set as weighted zfit data, one a channel."""
+        del ntrials_fit
+        sample = self.asimov(poi).sample
+        return [
+            zfit.Data.from_numpy(obs=m.space, array=x, weights=w)
+            for m, x, w in zip(self.model, sample.points, sample.weights, strict=True)
+        ]
+
+    def asimov_loss(self, poi: POI) -> Any:
+        """The loss with the Asimov set in the place of the data."""
+        return self.lossbuilder(self.model, self.asimov_dataset(poi))
+
+    def qobs(
+        self,
+        poinull: POIarray,
+        onesided: bool = True,
+        onesideddiscovery: bool = True,
+        qtilde: bool = False,
+    ) -> FloatArray:
+        """The observed test statistic at each value, shape (values,), as hepstats defines it."""
+        self.check_pois(poinull)
+        parameter = poinull.parameter
+        observed = self.observed(parameter)
+        best = float(self.bestfit.params[parameter]["value"])
+        if qtilde and best < 0:
+            best = 0.0
+        value: FloatArray = self.q(
+            nll1=observed.value(poinull.values),
+            nll2=observed.value(np.array([best])),
+            poi1=poinull,
+            poi2=POI(parameter, best),
+            onesided=onesided,
+            onesideddiscovery=onesideddiscovery,
+        )
+        return value
+
+    def pnull(
+        self,
+        qobs: FloatArray,
+        qalt: FloatArray | None = None,
+        onesided: bool = True,
+        onesideddiscovery: bool = False,
+        qtilde: bool = False,
+        nsigma: float = 0,
+    ) -> FloatArray:
+        """hepstats' p-value of the null hypothesis, precise in the far tail."""
+        sides = 1.0 if onesided or onesideddiscovery else 2.0
+        pnull: FloatArray = sides * norm.sf(np.sqrt(qobs) - nsigma)
+        if qalt is not None and qtilde:
+            beyond = (qobs > qalt) & (qalt > 0)
+            root = np.sqrt(np.where(beyond, qalt, 1.0))
+            other = norm.sf((qobs + qalt) / (2.0 * root) - nsigma)
+            if sides == 2.0:
+                other = other + norm.sf(np.sqrt(qobs) - nsigma)
+            pnull = np.where(beyond, other, pnull)
+        return pnull
+
+    def palt(
+        self,
+        qobs: FloatArray,
+        qalt: FloatArray,
+        onesided: bool = True,
+        onesideddiscovery: bool = False,
+        qtilde: bool = False,
+    ) -> FloatArray:
+        """hepstats' p-value of the alternative hypothesis, precise in the far tail."""
+        one = onesided or onesideddiscovery
+        root, rootalt = np.sqrt(qobs), np.sqrt(qalt)
+        both = 0.0 if one else norm.sf(root + rootalt)
+        palt: FloatArray = norm.sf(root - rootalt) + both
+        if qtilde:
+            beyond = qobs > qalt
+            safe = np.where(beyond & (qalt > 0), rootalt, 1.0)
+            palt = np.where(beyond, norm.sf((qobs - qalt) / (2.0 * safe)) + both, palt)
+        return palt

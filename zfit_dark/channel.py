@@ -1,0 +1,189 @@
+"""What a search looks at: decay modes with their candidates, and the uncertainties they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import zfit
+from numpy.typing import ArrayLike
+
+from zfit_dark.errors import InputError
+from zfit_dark.newton import FloatArray
+from zfit_dark.signal_shape import SignalShape
+
+Background = Callable[[Any, str], Any]
+"""Makes a background PDF, without a yield, from an observable and a name to start its own names with."""
+
+Prior = Literal["lognormal", "gaussian"]
+
+
+@dataclass(frozen=True)
+class Nuisance:
+    """A relative uncertainty on the signal yield, constrained by a measurement elsewhere.
+
+    Nuisances of the same name are one and the same uncertainty, in all channels that name it, with the
+    size that each channel gives; one that belongs to a channel alone has a name of its own.
+
+    The yield is multiplied with (1 + uncertainty)^theta for "lognormal", 1 + uncertainty * theta for
+    "gaussian", where theta is constrained to 0 +- 1.
+
+    Args:
+        name: names the uncertainty, such as "n_bb" or "efficiency_Kplus".
+        uncertainty: relative, such as 0.014.
+        prior: "lognormal" or "gaussian".
+
+    Raises:
+        InputError: if the uncertainty is not between 0 and 1, or the prior is unknown.
+    """
+
+    name: str
+    uncertainty: float
+    prior: Prior = "lognormal"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.uncertainty < 1:
+            raise InputError(
+                f"nuisance {self.name!r}: uncertainty {self.uncertainty} is not between 0 and 1"
+            )
+        if self.prior not in get_args(Prior):
+            raise InputError(f"nuisance {self.name!r}: prior {self.prior!r} is not known")
+
+    def factor(self, theta: Any) -> Any:
+        """What the signal yield is multiplied with."""
+        if self.prior == "gaussian":
+            return 1.0 + self.uncertainty * theta
+        return (1.0 + self.uncertainty) ** theta
+
+
+@dataclass(frozen=True)
+class Veto:
+    """A range of the mass that the search does not look at, and why.
+
+    Args:
+        low: its start, in GeV.
+        high: its end.
+        reason: such as "eta -> gamma gamma".
+
+    Raises:
+        InputError: if it is empty.
+    """
+
+    low: float
+    high: float
+    reason: str
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise InputError(f"veto {self.reason!r}: {self.low} to {self.high} GeV is no range")
+
+
+def chebyshev(order: int) -> Background:
+    """A smooth background: zfit's Chebyshev polynomial with free coefficients.
+
+    Args:
+        order: highest power, 0 for a constant.
+
+    Raises:
+        InputError: if the order is negative.
+    """
+    if order < 0:
+        raise InputError(f"a polynomial of order {order} is none")
+
+    def background(obs: Any, name: str) -> Any:
+        coefficients = [
+            zfit.Parameter(f"{name}_c{i}", 0.0, stepsize=0.05) for i in range(1, order + 1)
+        ]
+        return zfit.pdf.Chebyshev(obs, coefficients, name=name)
+
+    return background
+
+
+@dataclass(frozen=True, eq=False)
+class ShapeChannel:
+    """One decay mode, searched for a peak in a mass.
+
+    Args:
+        name: starts the name of every parameter of the channel.
+        data: masses of the candidates in GeV, all of them inside ``limits``; those inside a veto are not
+            used.
+        limits: the range of the mass that was selected, in GeV.
+        signal: the shape of the peak.
+        signal_per_poi: signal events in the whole peak, in data of the search, for a parameter of interest
+            of 1: a number or a function of the mass. A function returns 0 where the mode is closed.
+        background: makes the background; see ``chebyshev``. With a window it is made on [-1, 1] and laid
+            over the window, else on the range of the data.
+        window: half width of the fit window in units of the resolution, or None to fit the whole range.
+        vetoes: holes in the range.
+        nuisances: uncertainties of ``signal_per_poi``.
+        label: for plots; the name if not given.
+
+    Raises:
+        InputError: if the data are not finite numbers inside the limits, or the window is too narrow.
+    """
+
+    name: str
+    data: ArrayLike
+    limits: tuple[float, float]
+    signal: SignalShape
+    signal_per_poi: float | Callable[[float], float]
+    background: Background = chebyshev(2)
+    window: float | None = None
+    vetoes: tuple[Veto, ...] = ()
+    nuisances: tuple[Nuisance, ...] = ()
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        data = np.array(self.data, float)
+        low, high = self.limits
+        where = f"channel {self.name!r}"
+        if data.ndim != 1:
+            raise InputError(f"{where}: give a flat array of masses, not one of shape {data.shape}")
+        if not low < high:
+            raise InputError(f"{where}: limits {low} to {high} GeV are no range")
+        if bad := int((~np.isfinite(data)).sum()):
+            raise InputError(f"{where}: {bad} of {data.size} masses are NaN or infinite; cut them")
+        if outside := int(((data < low) | (data > high)).sum()):
+            raise InputError(
+                f"{where}: {outside} of {data.size} masses are outside {low:.6g} to {high:.6g} GeV; "
+                "cut them or widen the limits"
+            )
+        if self.window is not None and not self.window >= 3:
+            raise InputError(f"{where}: a window of {self.window} resolutions leaves no sidebands")
+        if len({n.name for n in self.nuisances}) < len(self.nuisances):
+            raise InputError(f"{where}: the same nuisance twice")
+        data.sort()
+        data.setflags(write=False)
+        object.__setattr__(self, "data", data)
+        object.__setattr__(self, "label", self.label or self.name)
+
+    def yield_per_poi(self, mass: float) -> float:
+        """Signal events for a parameter of interest of 1, at a mass."""
+        per_poi = self.signal_per_poi
+        return float(per_poi(mass)) if callable(per_poi) else float(per_poi)
+
+    def window_at(self, mass: float) -> tuple[float, float]:
+        """The fit window of a mass hypothesis, in GeV."""
+        if self.window is None:
+            return self.limits
+        half = self.window * self.signal.sigma(mass)
+        return max(mass - half, self.limits[0]), min(mass + half, self.limits[1])
+
+    def fitted(self, mass: float, hidden: float = 0.0) -> FloatArray:
+        """The candidates in the window of a hypothesis and outside the vetoes, ascending.
+
+        Args:
+            mass: the hypothesis.
+            hidden: half width of the region around it that is left out, in units of the resolution.
+        """
+        low, high = self.window_at(mass)
+        data = np.asarray(self.data)
+        inside = data[np.searchsorted(data, low) : np.searchsorted(data, high, side="right")]
+        keep = np.ones(inside.size, bool)
+        for veto in self.vetoes:
+            keep &= (inside <= veto.low) | (inside >= veto.high)
+        if hidden > 0:
+            keep &= np.abs(inside - mass) >= hidden * self.signal.sigma(mass)
+        return inside[keep]

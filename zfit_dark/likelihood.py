@@ -1,0 +1,256 @@
+"""The simultaneous model of several channels: one signal, one parameter of interest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import zfit
+
+from zfit_dark.channel import Nuisance, ShapeChannel
+from zfit_dark.errors import InputError
+from zfit_dark.newton import FloatArray
+from zfit_dark.pdf import Vetoed, Windowed
+
+BLIND_HALF_WIDTH = 3.0
+"""Half width, in units of the resolution, of what a blind analysis does not look at."""
+
+_BEYOND = 25.0
+"""The peak is normalised this many resolutions beyond the range of the data."""
+
+
+class Likelihood:
+    """One extended likelihood of several channels that a signal of one mass would show up in.
+
+    The model is built once; ``move_to`` takes it from mass to mass. The signal yield of a channel is
+    the parameter of interest times ``signal_per_poi`` times the factors of its nuisances, and counts all
+    signal events, also those outside the fit window or in a veto. The background yield counts the
+    events that the background would have in the window without holes.
+
+    Args:
+        channels: the channels, of different names.
+        poi: name of the parameter of interest.
+
+    Attributes:
+        channels: as given.
+        poi: the parameter of interest, a zfit parameter without limits.
+        mass: the mass hypothesis, a fixed zfit parameter; ``move_to`` sets it.
+        loss: a zfit ``ExtendedUnbinnedNLL`` of all channels, each constraint in it once.
+
+    Raises:
+        InputError: if there is no channel, or two share a name or disagree on a nuisance.
+    """
+
+    def __init__(self, channels: Sequence[ShapeChannel], poi: str = "mu") -> None:
+        self.channels = tuple(channels)
+        names = [channel.name for channel in self.channels]
+        if not names:
+            raise InputError("a likelihood needs a channel")
+        if len(set(names)) < len(names):
+            raise InputError(f"two channels have the same name: {', '.join(names)}")
+        first = self.channels[0]
+        self.mass = zfit.Parameter("mass_hypothesis", float(first.signal.masses[0]), floating=False)
+        self.poi = zfit.Parameter(poi, 0.0)
+        self._hidden = zfit.Parameter("hidden_half_width", 0.0, floating=False)
+        self._thetas = self._make_thetas()
+        self._per_poi = {n: zfit.Parameter(f"{n}_per_poi", 1.0, floating=False) for n in names}
+        self._yields = {n: zfit.Parameter(f"{n}_background_yield", 1.0, 0.0) for n in names}
+        self._data: list[Any] = []
+        models = []
+        for channel in self.channels:
+            models.append(self._model(channel))
+            self._data.append(_updatable(models[-1].space))
+        thetas = list(self._thetas.values())
+        constraints = (
+            [zfit.constraint.GaussianConstraint(thetas, observation=[0.0] * len(thetas), sigma=[1.0] * len(thetas))]
+            if thetas
+            else None
+        )
+        self.loss = zfit.loss.ExtendedUnbinnedNLL(models, self._data, constraints=constraints)
+
+    def why_not(self, mass: float) -> str | None:
+        """Why a mass cannot be a hypothesis of this likelihood, or None if it can."""
+        for channel in self.channels:
+            if not channel.limits[0] <= mass <= channel.limits[1]:
+                return (
+                    f"outside the range {channel.limits[0]:.6g} to {channel.limits[1]:.6g} GeV "
+                    f"of channel {channel.name}"
+                )
+            if not channel.signal.masses[0] <= mass <= channel.signal.masses[-1]:
+                return f"outside the table of the signal shape of channel {channel.name}"
+            for veto in channel.vetoes:
+                if veto.low < mass < veto.high:
+                    return f"vetoed: {veto.reason}"
+        if not any(channel.yield_per_poi(mass) > 0 for channel in self.channels):
+            return "no channel is open"
+        return None
+
+    def move_to(self, mass: float) -> Likelihood:
+        """Take the model to a mass hypothesis: fit windows, data, signal shapes and yields.
+
+        Background yields and shapes are set to where a fit may well start.
+
+        Returns:
+            This likelihood.
+
+        Raises:
+            InputError: if the mass cannot be a hypothesis; see ``why_not``.
+        """
+        if reason := self.why_not(mass):
+            raise InputError(f"no hypothesis at {mass:.6g} GeV: {reason}")
+        self.mass.set_value(mass)
+        for channel in self.channels:
+            self._per_poi[channel.name].set_value(channel.yield_per_poi(mass))
+        self._load()
+        self.poi.set_value(0.0)
+        self.poi.stepsize = 1.0 / sum(c.yield_per_poi(mass) for c in self.channels)
+        for channel, data in zip(self.channels, self._data, strict=True):
+            self._yields[channel.name].set_value(max(float(data.num_entries), 1.0))
+        return self
+
+    def largest_windows(self, masses: Sequence[float] | FloatArray) -> list[int]:
+        """For each channel the largest number of candidates in the fit window of any of the masses."""
+        return [
+            max((channel.fitted(float(mass)).size for mass in masses), default=0)
+            for channel in self.channels
+        ]
+
+    @contextmanager
+    def signal_region_hidden(self) -> Iterator[None]:
+        """Hide what lies within three resolutions of the hypothesis: a hole in data and model."""
+        self._hidden.set_value(BLIND_HALF_WIDTH)
+        self._load()
+        try:
+            yield
+        finally:
+            self._hidden.set_value(0.0)
+            self._load()
+
+    def _load(self) -> None:
+        mass, hidden = float(self.mass.value()), float(self._hidden.value())
+        for channel, data in zip(self.channels, self._data, strict=True):
+            data.update_data(channel.fitted(mass, hidden)[:, None], guarantee_limits=True)
+
+    def _make_thetas(self) -> dict[str, Any]:
+        found: dict[str, Nuisance] = {}
+        for channel in self.channels:
+            for nuisance in channel.nuisances:
+                known = found.setdefault(nuisance.name, nuisance)
+                if known.prior != nuisance.prior:
+                    raise InputError(
+                        f"nuisance {nuisance.name!r} is {known.prior} in one channel and "
+                        f"{nuisance.prior} in another"
+                    )
+        return {name: zfit.Parameter(f"theta_{name}", 0.0, -7.0, 7.0) for name in found}
+
+    def _model(self, channel: ShapeChannel) -> Any:
+        low, high = channel.limits
+        signal, name = channel.signal, channel.name
+        reach = _BEYOND * float(np.max(signal.table["sigma"]))
+        obs = zfit.Space(f"{name}_mass", low - reach, high + reach)
+        start, stop = self._window(channel)
+        holes = [(veto.low, veto.high) for veto in channel.vetoes]
+        sigma = signal.composed(self.mass, "sigma", name=f"{name}_resolution")
+        holes += [
+            tuple(
+                zfit.ComposedParameter(
+                    f"{name}_hidden_{side}",
+                    lambda p, sign=sign: p["mass"] + sign * p["hidden"] * p["sigma"],
+                    params={"mass": self.mass, "hidden": self._hidden, "sigma": sigma},
+                    unpack_params=False,
+                )
+                for side, sign in (("low", -1.0), ("high", 1.0))
+            )
+        ]
+        edges = [(low - 2 * reach, start), (stop, high + 2 * reach)]
+        if channel.window is None:
+            inside = zfit.Space(obs.obs, low, high)
+            background = channel.background(inside, f"{name}_background")
+            background_holes = [*holes, *edges]
+        else:
+            unit = zfit.Space(obs.obs, -1.0, 1.0)
+            shape = channel.background(unit, f"{name}_background")
+            background = Windowed(shape, start, stop, obs, name=f"{name}_background")
+            background_holes = holes
+        return zfit.pdf.SumPDF(
+            [
+                Vetoed(
+                    signal.pdf(self.mass, obs, name=f"{name}_signal"),
+                    [*holes, *edges],
+                    counts="all",
+                    extended=self._signal_yield(channel),
+                    obs=obs,
+                    name=f"{name}_signal",
+                ),
+                Vetoed(
+                    background,
+                    background_holes,
+                    counts="all",
+                    extended=self._yields[name],
+                    obs=obs,
+                    name=f"{name}_background",
+                ),
+            ],
+            name=name,
+        )
+
+    def _window(self, channel: ShapeChannel) -> tuple[Any, Any]:
+        """Edges of the fit window: numbers, or parameters that follow the mass."""
+        low, high = channel.limits
+        if channel.window is None:
+            return low, high
+        width, signal, name = channel.window, channel.signal, channel.name
+        sigma = signal.composed(self.mass, "sigma", name=f"{name}_window_resolution")
+        return (
+            zfit.ComposedParameter(
+                f"{name}_window_low",
+                lambda p: tf.maximum(p["mass"] - width * p["sigma"], low),
+                params={"mass": self.mass, "sigma": sigma},
+                unpack_params=False,
+            ),
+            zfit.ComposedParameter(
+                f"{name}_window_high",
+                lambda p: tf.minimum(p["mass"] + width * p["sigma"], high),
+                params={"mass": self.mass, "sigma": sigma},
+                unpack_params=False,
+            ),
+        )
+
+    def _signal_yield(self, channel: ShapeChannel) -> Any:
+        nuisances = channel.nuisances
+
+        def events(params: Any) -> Any:
+            expected = params["poi"] * params["per_poi"]
+            for nuisance in nuisances:
+                expected = expected * nuisance.factor(params[nuisance.name])
+            return expected
+
+        thetas = {nuisance.name: self._thetas[nuisance.name] for nuisance in nuisances}
+        return zfit.ComposedParameter(
+            f"{channel.name}_signal_yield",
+            events,
+            params={"poi": self.poi, "per_poi": self._per_poi[channel.name]} | thetas,
+            unpack_params=False,
+        )
+
+
+def _updatable(space: Any) -> Any:
+    """A zfit data set, empty, that can be given other candidates later."""
+
+    def nothing_to_sample(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("the data of a Likelihood are candidates, not samples")
+
+    holder = tf.Variable(
+        np.empty((0, 1)), trainable=False, shape=(None, 1), dtype=tf.float64, validate_shape=False
+    )
+    return zfit.data.SamplerData(
+        zfit.core.data.LightDataset.from_tensor(holder, ndims=1),
+        sample_and_weights_func=nothing_to_sample,
+        sample_holder=holder,
+        n=0,
+        obs=space,
+        guarantee_limits=True,
+    )

@@ -1,0 +1,897 @@
+"""Results of limits, scans and fits: plain numbers with what is needed to read them.
+
+Nothing here knows how a result was computed: these are frozen dataclasses of numpy arrays and
+text, which can be written to a file, read back, merged, tabulated and drawn. Masses are in GeV.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zfit_dark.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["ChannelFit", "Fit", "Limit", "Scan", "Skipped", "new_provenance"]
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+_FORMAT_NAME = "zfit_dark scan"
+_FORMAT_VERSION = 1
+_COMMON = (
+    "level",
+    "method",
+    "test_statistic",
+    "blind",
+    "poi",
+    "poi_label",
+    "poi_unit",
+    "pseudo_data",
+)
+_PER_MASS = ("masses", "observed", "expected", "poi_hat", "poi_error", "p0", "valid", "warnings")
+_NUMBERS = ("masses", "observed", "expected", "poi_hat", "poi_error", "p0")
+_HIDDEN_IF_BLIND = ("observed", "poi_hat", "poi_error", "p0")
+_EXPECTED_COLUMNS = ("expected_m2", "expected_m1", "expected_median", "expected_p1", "expected_p2")
+_SETTINGS_THAT_ONLY_CHOOSE_MASSES = frozenset({"masses", "max_masses"})
+_PACKAGES = ("zfit-dark", "zfit", "hepstats", "tensorflow", "numpy", "scipy", "uproot")
+
+
+# -- Limit ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Limit:
+    """An upper limit on a parameter of interest (POI) for one hypothesis.
+
+    Attributes:
+        observed: Observed upper limit, in the unit of the POI.
+        expected: Expected upper limits without signal, for -2, -1, 0, +1, +2 sigma.
+        poi_hat: Best fit of the POI.
+        poi_error: Its uncertainty (one standard deviation).
+        p0: Local p-value of the data without signal.
+        level: Confidence level, e.g. 0.90.
+        method: How the p-values were found, e.g. ``"asymptotic"``.
+        test_statistic: e.g. ``"qtilde"``.
+        valid: Whether every fit behind these numbers converged.
+        warnings: What a reader of the numbers has to know.
+        blind: The data was not looked at: `observed`, `poi_hat`, `poi_error`, `p0` are NaN.
+
+    Raises:
+        InputError: `expected` has not five numbers, `level` or `p0` is not a probability, or a
+            blind limit carries numbers from the data.
+    """
+
+    observed: float
+    expected: tuple[float, float, float, float, float]
+    poi_hat: float
+    poi_error: float
+    p0: float
+    level: float
+    method: str
+    test_statistic: str
+    valid: bool
+    warnings: tuple[str, ...] = ()
+    blind: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("observed", "poi_hat", "poi_error", "p0", "level"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        expected = tuple(float(value) for value in self.expected)
+        if len(expected) != 5:
+            raise InputError(
+                f"Limit.expected has {len(expected)} numbers; give five (-2, -1, 0, +1, +2 sigma)"
+            )
+        object.__setattr__(self, "expected", expected)
+        object.__setattr__(self, "valid", bool(self.valid))
+        object.__setattr__(self, "warnings", _texts("Limit.warnings", self.warnings))
+        _check_level(self.level)
+        _check_p0(np.array([self.p0]))
+        if self.blind:
+            for name in _HIDDEN_IF_BLIND:
+                _check_hidden(f"Limit.{name}", np.array([getattr(self, name)]))
+
+    @property
+    def significance(self) -> float:
+        """Local significance Z of `p0` in standard deviations, at least 0; NaN when blind.
+
+        >>> limit = Limit(3.0, (1, 2, 3, 4, 5), 1.0, 0.5, 0.0013498980316300933, 0.90,
+        ...               "asymptotic", "qtilde", valid=True)
+        >>> round(limit.significance, 9)
+        3.0
+        """
+        return float(_significance(np.array([self.p0]))[0])
+
+
+# -- Scan -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A mass hypothesis that was not scanned, and why."""
+
+    mass: float
+    reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mass", float(self.mass))
+        if not math.isfinite(self.mass):
+            raise InputError(f"Skipped.mass is {self.mass}; give a finite mass in GeV")
+        if not isinstance(self.reason, str) or not self.reason.strip():
+            raise InputError(f"the hypothesis skipped at {self.mass:g} GeV has no reason; give one")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scan:
+    """Upper limits against mass. Arrays are read-only; `n` is the number of scanned masses.
+
+    Attributes:
+        masses: Scanned masses in GeV, increasing, shape (n,).
+        observed: Observed upper limits in `poi_unit`, shape (n,).
+        expected: Expected upper limits for -2, -1, 0, +1, +2 sigma, shape (n, 5).
+        poi_hat: Best fits, shape (n,).
+        poi_error: Their uncertainties, shape (n,).
+        p0: Local p-values of the data without signal, shape (n,).
+        valid: Whether all fits of a mass converged, shape (n,).
+        warnings: The warnings of each mass, n tuples.
+        skipped: Hypotheses that were not scanned, in order of mass.
+        level: Confidence level, e.g. 0.90.
+        method: e.g. ``"asymptotic"``.
+        test_statistic: e.g. ``"qtilde"``.
+        blind: No number here comes from the data under the signal hypothesis: `observed`,
+            `poi_hat`, `poi_error` and `p0` are NaN.
+        poi: Name of the parameter of interest.
+        poi_label: The same as an axis label, may hold mathtext.
+        poi_unit: Unit of the parameter, "" if it has none.
+        pseudo_data: The data was generated, not recorded.
+        provenance: Where the numbers come from, see `new_provenance`. Plain JSON values.
+
+    Raises:
+        InputError: Shapes do not fit, masses are not finite and increasing, a mass is scanned
+            and skipped, or a blind scan carries numbers from the data.
+    """
+
+    masses: FloatArray
+    observed: FloatArray
+    expected: FloatArray
+    poi_hat: FloatArray
+    poi_error: FloatArray
+    p0: FloatArray
+    valid: BoolArray
+    warnings: tuple[tuple[str, ...], ...]
+    skipped: tuple[Skipped, ...] = ()
+    level: float
+    method: str
+    test_statistic: str
+    blind: bool = False
+    poi: str
+    poi_label: str
+    poi_unit: str = ""
+    pseudo_data: bool
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        masses = _frozen("Scan.masses", self.masses, (None,))
+        n = len(masses)
+        if not np.all(np.isfinite(masses)) or np.any(np.diff(masses) <= 0):
+            raise InputError("Scan.masses must be finite and strictly increasing; sort them")
+        object.__setattr__(self, "masses", masses)
+        for name in ("observed", "poi_hat", "poi_error", "p0"):
+            object.__setattr__(self, name, _frozen(f"Scan.{name}", getattr(self, name), (n,)))
+        object.__setattr__(self, "expected", _frozen("Scan.expected", self.expected, (n, 5)))
+        object.__setattr__(self, "valid", _frozen_flags("Scan.valid", self.valid, n))
+        if len(self.warnings) != n:
+            raise InputError(f"Scan.warnings has {len(self.warnings)} entries for {n} masses")
+        warnings = tuple(_texts("Scan.warnings", texts) for texts in self.warnings)
+        object.__setattr__(self, "warnings", warnings)
+        skipped = tuple(sorted(self.skipped, key=lambda hypothesis: hypothesis.mass))
+        object.__setattr__(self, "skipped", skipped)
+        twice = Counter([*masses.tolist(), *(hypothesis.mass for hypothesis in skipped)])
+        for mass, count in twice.items():
+            if count > 1:
+                raise InputError(f"the mass {mass:g} GeV is in the scan twice (scanned or skipped)")
+        object.__setattr__(self, "level", float(self.level))
+        for name in ("blind", "pseudo_data"):
+            object.__setattr__(self, name, bool(getattr(self, name)))
+        _check_level(self.level)
+        _check_p0(self.p0)
+        if self.blind:
+            for name in _HIDDEN_IF_BLIND:
+                _check_hidden(f"Scan.{name}", getattr(self, name))
+        object.__setattr__(self, "provenance", _plain_json(self.provenance))
+
+    @classmethod
+    def from_limits(
+        cls,
+        masses: npt.ArrayLike,
+        limits: Sequence[Limit],
+        *,
+        poi: str,
+        poi_label: str,
+        pseudo_data: bool,
+        poi_unit: str = "",
+        skipped: Iterable[Skipped] = (),
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Scan:
+        """The scan made of one `Limit` per mass, in any order of mass.
+
+        Args:
+            masses: Masses in GeV, shape (n,), n at least 1.
+            limits: One limit per mass, all with one level, method, test statistic and blinding.
+            poi: Name of the parameter of interest.
+            poi_label: The same as an axis label, may hold mathtext.
+            pseudo_data: Whether the data was generated.
+            poi_unit: Unit of the parameter, "" if it has none.
+            skipped: Hypotheses that were not scanned.
+            provenance: See `new_provenance`, which is called without arguments if this is None.
+
+        Raises:
+            InputError: No limit, a different number of limits and masses, or limits that differ
+                in level, method, test statistic or blinding.
+        """
+        mass = np.asarray(masses, dtype=np.float64)
+        skipped = tuple(skipped)
+        if mass.shape != (len(limits),):
+            raise InputError(f"{len(limits)} limits for masses of shape {mass.shape}")
+        if not limits:
+            reasons = _by_reason(skipped) or "there was none"
+            raise InputError(f"no mass hypothesis was scanned ({reasons}); change the masses")
+        for name in ("level", "method", "test_statistic", "blind"):
+            found = sorted({str(getattr(limit, name)) for limit in limits})
+            if len(found) > 1:
+                raise InputError(
+                    f"the limits differ in {name} ({', '.join(found)}); scan with one of them"
+                )
+        order = np.argsort(mass)
+        ordered = [limits[i] for i in order]
+        first = ordered[0]
+        return cls(
+            masses=mass[order],
+            observed=np.array([limit.observed for limit in ordered]),
+            expected=np.array([limit.expected for limit in ordered]),
+            poi_hat=np.array([limit.poi_hat for limit in ordered]),
+            poi_error=np.array([limit.poi_error for limit in ordered]),
+            p0=np.array([limit.p0 for limit in ordered]),
+            valid=np.array([limit.valid for limit in ordered]),
+            warnings=tuple(limit.warnings for limit in ordered),
+            skipped=skipped,
+            level=first.level,
+            method=first.method,
+            test_statistic=first.test_statistic,
+            blind=first.blind,
+            poi=poi,
+            poi_label=poi_label,
+            poi_unit=poi_unit,
+            pseudo_data=pseudo_data,
+            provenance=new_provenance() if provenance is None else provenance,
+        )
+
+    @property
+    def significance(self) -> FloatArray:
+        """Local significances Z in standard deviations, at least 0, shape (n,); NaN when blind."""
+        return _significance(self.p0)
+
+    @property
+    def flagged(self) -> BoolArray:
+        """Masses with a fit that did not converge or with a warning, shape (n,)."""
+        warned = np.array([bool(texts) for texts in self.warnings], dtype=np.bool_)
+        return ~self.valid | warned
+
+    # -- files ------------------------------------------------------------------------------
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to a JSON file, in one step: a reader never sees half a file.
+
+        NaN is written as null and infinity as "inf" or "-inf". `from_json` gives back the same
+        scan, bit for bit.
+
+        Raises:
+            InputError: The file cannot be written.
+        """
+        content: dict[str, Any] = {"format": f"{_FORMAT_NAME} {_FORMAT_VERSION}"}
+        content |= {name: getattr(self, name) for name in _COMMON}
+        content["provenance"] = self.provenance
+        content |= {name: _encode(getattr(self, name).tolist()) for name in _NUMBERS}
+        content["valid"] = self.valid.tolist()
+        content["warnings"] = self.warnings
+        content["skipped"] = [{"mass": s.mass, "reason": s.reason} for s in self.skipped]
+        lines = (
+            f"{json.dumps(key)}: {json.dumps(value, allow_nan=False, ensure_ascii=False)}"
+            for key, value in content.items()
+        )
+        _write(Path(path), "{\n" + ",\n".join(lines) + "\n}\n")
+
+    @classmethod
+    def from_json(cls, path: str | os.PathLike[str]) -> Scan:
+        """The scan written by `to_json`.
+
+        Raises:
+            InputError: The file is missing, is no scan of this package, is written in a newer
+                format, or is damaged; the message names the file.
+        """
+        where = os.fspath(path)
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{where}: cannot be read ({_cause(error)})") from error
+        except ValueError as error:
+            raise InputError(f"{where}: not a JSON file, or a damaged one ({error})") from error
+        _check_format(content, where)
+        try:
+            skipped = tuple(Skipped(_decode(s["mass"]), s["reason"]) for s in content["skipped"])
+            numbers: dict[str, Any] = {name: _decode(content[name]) for name in _NUMBERS}
+            numbers["expected"] = numbers["expected"] or np.empty((0, 5))
+            return cls(
+                **{name: _typed(content, name) for name in _COMMON},
+                **numbers,
+                valid=content["valid"],
+                warnings=tuple(tuple(texts) for texts in content["warnings"]),
+                skipped=skipped,
+                provenance=content["provenance"],
+            )
+        except KeyError as error:
+            raise InputError(f"{where}: damaged scan file, {error} is missing") from error
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{where}: damaged scan file ({error})") from error
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """All hypotheses in order of mass, also the skipped ones, as a table.
+
+        Columns: ``mass_GeV, observed, expected_m2, expected_m1, expected_median, expected_p1,
+        expected_p2, poi_hat, poi_error, p0, significance, valid, warnings``. A skipped mass has
+        NaN for all numbers, a missing `valid` (the column is nullable) and the text
+        ``not scanned: <reason>`` in `warnings`.
+        """
+        import pandas as pd
+
+        columns: dict[str, Any] = {"mass_GeV": self.masses, "observed": self.observed}
+        columns |= dict(zip(_EXPECTED_COLUMNS, self.expected.T, strict=True))
+        columns |= {name: getattr(self, name) for name in ("poi_hat", "poi_error", "p0")}
+        columns["significance"] = self.significance
+        missing = np.full(len(self.skipped), np.nan)
+        table = {name: np.concatenate([values, missing]) for name, values in columns.items()}
+        table["mass_GeV"][len(self.masses) :] = [hypothesis.mass for hypothesis in self.skipped]
+        frame = pd.DataFrame(table)
+        valid = [*self.valid.tolist(), *(None for _ in self.skipped)]
+        frame["valid"] = pd.array(valid, dtype="boolean")
+        texts = ["; ".join(texts) for texts in self.warnings]
+        texts += [f"not scanned: {hypothesis.reason}" for hypothesis in self.skipped]
+        frame["warnings"] = pd.array(texts, dtype="str")
+        ordered: pandas.DataFrame = frame.sort_values("mass_GeV", ignore_index=True)
+        return ordered
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the table of `to_pandas`, under comment lines that begin with ``#``.
+
+        The comments hold level, method, test statistic, POI, pseudo-data and blinding.
+        ``pandas.read_csv(path, comment="#")`` reads it.
+
+        Raises:
+            InputError: The file cannot be written.
+        """
+        unit = self.poi_unit or "none"
+        header = (
+            f"zfit_dark scan of {self.poi}",
+            f"level: {self.level}",
+            f"method: {self.method}",
+            f"test statistic: {self.test_statistic}",
+            f"POI label: {self.poi_label}",
+            f"POI unit: {unit}",
+            f"pseudo-data: {_yes_no(self.pseudo_data)}",
+            f"blind: {_yes_no(self.blind)}",
+        )
+        comments = "".join(f"# {' '.join(line.split())}\n" for line in header)
+        body = self.to_pandas().to_csv(index=False, lineterminator="\n")
+        _write(Path(path), comments + body)
+
+    # -- new scans --------------------------------------------------------------------------
+
+    def merge(self, other: Scan) -> Scan:
+        """The hypotheses of both scans in one.
+
+        A mass may be in both if it carries the same result in both.
+
+        Raises:
+            InputError: The scans differ in level, method, test statistic, blinding, POI, search,
+                input files or settings (those that only choose masses may differ), or in the
+                result at a mass.
+        """
+        for name in _COMMON:
+            mine, others = getattr(self, name), getattr(other, name)
+            if mine != others:
+                raise InputError(f"cannot merge scans that differ in {name}: {mine!r}, {others!r}")
+        for name in ("search", "settings", "inputs"):
+            mine, others = _identity(self.provenance, name), _identity(other.provenance, name)
+            if mine != others:
+                raise InputError(f"cannot merge scans with different {name}: {mine}, {others}")
+        _, i, j = np.intersect1d(self.masses, other.masses, return_indices=True)
+        for a, b in zip(i, j, strict=True):
+            if not _same_result(self, a, other, b):
+                raise InputError(
+                    f"cannot merge scans with different results at {self.masses[a]:g} GeV"
+                )
+        reasons = {hypothesis.mass: hypothesis.reason for hypothesis in self.skipped}
+        for hypothesis in other.skipped:
+            if reasons.setdefault(hypothesis.mass, hypothesis.reason) != hypothesis.reason:
+                raise InputError(
+                    "cannot merge scans that skip a mass for different reasons: "
+                    f"{hypothesis.mass:g} GeV"
+                )
+        new = ~np.isin(other.masses, self.masses)
+        masses = np.concatenate([self.masses, other.masses[new]])
+        order = np.argsort(masses)
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)[new]])[order]
+            for name in _PER_MASS
+            if name != "warnings"
+        }
+        warnings = [*self.warnings, *(other.warnings[k] for k in np.flatnonzero(new))]
+        return replace(
+            self,
+            **columns,
+            warnings=tuple(warnings[k] for k in order),
+            skipped=tuple(Skipped(mass, reason) for mass, reason in reasons.items()),
+            provenance=_merged_provenance(self.provenance, other.provenance),
+        )
+
+    def map_poi(
+        self,
+        function: Callable[[FloatArray, FloatArray], npt.ArrayLike],
+        *,
+        poi: str,
+        poi_label: str,
+        poi_unit: str,
+    ) -> Scan:
+        """The limits on another parameter, an increasing function of this one at each mass.
+
+        Args:
+            function: ``function(masses, values)`` with two arrays of shape (n,) gives the values
+                of the new parameter, shape (n,). It is called for the observed limits (unless
+                blind) and for each of the five expected ones.
+            poi: Name of the new parameter.
+            poi_label: Its axis label.
+            poi_unit: Its unit.
+
+        Returns:
+            A scan with the same p-values. `poi_hat` and `poi_error` are NaN: a limit maps, an
+            estimate with its error does not. A mass where `function` gives no finite number for
+            a finite limit carries a warning; a limit that is NaN stays NaN.
+
+        Raises:
+            InputError: `function` gives another shape or does not increase.
+
+        >>> scan = Scan.from_limits(
+        ...     [1.0], [Limit(4.0, (1.0, 2.25, 4.0, 6.25, 9.0), 1.0, 0.5, 0.02, 0.90,
+        ...                   "asymptotic", "qtilde", valid=True)],
+        ...     poi="branching_fraction", poi_label="$B$", pseudo_data=True)
+        >>> coupling = scan.map_poi(lambda mass, b: b**0.5, poi="g", poi_label="$g$", poi_unit="")
+        >>> coupling.observed.tolist(), coupling.expected.tolist()
+        ([2.0], [[1.0, 1.5, 2.0, 2.5, 3.0]])
+        """
+        n = len(self.masses)
+
+        def mapped(values: FloatArray) -> FloatArray:
+            result = np.array(function(self.masses, values), dtype=np.float64)
+            if result.shape != (n,):
+                raise InputError(f"the map to {poi} gives the shape {result.shape}, not ({n},)")
+            return np.where(np.isnan(values), np.nan, result)
+
+        observed = self.observed if self.blind else mapped(self.observed)
+        expected = np.stack([mapped(self.expected[:, k]) for k in range(5)], axis=1)
+        before = np.column_stack([self.observed, self.expected])
+        after = np.column_stack([observed, expected])
+        _check_increasing(self.masses, before, after, poi)
+        lost = np.any(np.isfinite(before) & ~np.isfinite(after), axis=1)
+        return replace(
+            self,
+            observed=observed,
+            expected=expected,
+            poi_hat=np.full(n, np.nan),
+            poi_error=np.full(n, np.nan),
+            warnings=tuple(
+                (*texts, f"the limit has no counterpart in {poi}") if is_lost else texts
+                for texts, is_lost in zip(self.warnings, lost, strict=True)
+            ),
+            poi=poi,
+            poi_label=poi_label,
+            poi_unit=poi_unit,
+        )
+
+    def summary(self) -> str:
+        """A few lines for a terminal: best limit, largest local significance, what is missing.
+
+        The best limit and the largest significance are those among the masses whose fits
+        converged.
+        """
+        n = len(self.masses)
+        span = f" from {self.masses[0]:.4g} to {self.masses[-1]:.4g} GeV" if n else ""
+        settings = [f"{100 * self.level:g} % CL", self.method, self.test_statistic]
+        settings.append("pseudo-data" if self.pseudo_data else "data")
+        settings += ["blind"] if self.blind else []
+        lines = [f"{n} mass hypotheses scanned{span} ({', '.join(settings)})"]
+        kind = "expected" if self.blind else "observed"
+        limits = self.expected[:, 2] if self.blind else self.observed
+        unit = f" {self.poi_unit}" if self.poi_unit else ""
+        best = _first(np.argmin, limits, self.valid & np.isfinite(limits))
+        if best is not None:
+            lines.append(
+                f"best {kind} limit: {self.poi} < {limits[best]:.3g}{unit}"
+                f" at {self.masses[best]:.4g} GeV"
+            )
+        top = _first(np.argmin, self.p0, self.valid & np.isfinite(self.p0))
+        if top is not None:
+            lines.append(
+                f"largest local significance: {self.significance[top]:.2f} sigma"
+                f" (p0 = {self.p0[top]:.3g}) at {self.masses[top]:.4g} GeV"
+            )
+        flagged = self.flagged
+        not_converged = int(np.sum(~self.valid))
+        lines.append(
+            f"flagged: {int(np.sum(flagged))} ({not_converged} not converged, "
+            f"{int(np.sum(flagged)) - not_converged} with a warning)"
+        )
+        lines.append(f"not scanned: {_by_reason(self.skipped) or '0'}")
+        return "\n".join(lines)
+
+
+def new_provenance(
+    *,
+    search: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    inputs: Iterable[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """The record of where a result comes from, as `Scan.provenance` keeps it.
+
+    Args:
+        search: Name of the search.
+        settings: What the user chose, plain JSON values. ``masses`` and ``max_masses`` are known
+            to `Scan.merge` as the settings that only choose hypotheses.
+        inputs: One record per input file with ``path``, ``sha256`` and ``size``, as
+            `zfit_dark.candidates.read` makes them.
+
+    Returns:
+        A dict with the keys ``search``, ``settings``, ``inputs``, ``versions`` (installed
+        packages) and ``created`` (UTC, ISO 8601).
+    """
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "search": search,
+        "settings": dict(settings or {}),
+        "inputs": [dict(record) for record in inputs],
+        "versions": versions,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+# -- Fit ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelFit:
+    """One channel of a fit: binned data and the fitted curves. Arrays are read-only.
+
+    Attributes:
+        name: Name of the channel.
+        label: The same for a plot, may hold mathtext.
+        edges: Bin edges in GeV, increasing, shape (b+1,).
+        counts: Candidates in each bin, shape (b,); NaN where they are hidden.
+        expected: Fitted number of candidates in each bin (outside holes), shape (b,).
+        x: Where the curves are given, in GeV, shape (p,).
+        total: Fitted density of candidates per GeV, shape (p,).
+        background: The same without the signal, shape (p,).
+        holes: Intervals left out of the fit, (low, high, reason) in GeV.
+        window: The fitted range (low, high) in GeV.
+    """
+
+    name: str
+    label: str
+    edges: FloatArray
+    counts: FloatArray
+    expected: FloatArray
+    x: FloatArray
+    total: FloatArray
+    background: FloatArray
+    holes: tuple[tuple[float, float, str], ...]
+    window: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        where = f"ChannelFit {self.name}"
+        edges = _frozen(f"{where}.edges", self.edges, (None,))
+        if len(edges) < 2 or not np.all(np.diff(edges) > 0):
+            raise InputError(f"{where}.edges must be two or more increasing numbers")
+        object.__setattr__(self, "edges", edges)
+        b = len(edges) - 1
+        for name in ("counts", "expected"):
+            object.__setattr__(self, name, _frozen(f"{where}.{name}", getattr(self, name), (b,)))
+        if np.any(self.counts < 0):
+            raise InputError(f"{where}.counts must not be negative")
+        x = _frozen(f"{where}.x", self.x, (None,))
+        object.__setattr__(self, "x", x)
+        for name in ("total", "background"):
+            values = _frozen(f"{where}.{name}", getattr(self, name), (len(x),))
+            object.__setattr__(self, name, values)
+        holes = tuple((float(low), float(high), str(reason)) for low, high, reason in self.holes)
+        object.__setattr__(self, "holes", holes)
+        object.__setattr__(self, "window", _interval(f"{where}.window", self.window))
+        for low, high, _ in holes:
+            _interval(f"{where}.holes", (low, high))
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """The fit of all channels at one mass hypothesis, ready to be drawn.
+
+    Attributes:
+        mass: The hypothesis in GeV.
+        poi_label: Axis label of the parameter of interest, may hold mathtext.
+        poi_unit: Its unit, "" if it has none.
+        poi_hat: Best fit; NaN when blind.
+        poi_error: Its uncertainty; NaN when blind.
+        channels: The channels.
+        valid: Whether the fit converged.
+        warnings: What a reader has to know.
+        pseudo_data: The data was generated, not recorded.
+        blind: The data in `blind_region` was not looked at. Counts of bins that overlap with it
+            are replaced by NaN here, whatever was passed.
+        blind_region: (low, high) in GeV, required when blind.
+
+    Raises:
+        InputError: A blind fit has a best fit or no region.
+    """
+
+    mass: float
+    poi_label: str
+    poi_unit: str
+    poi_hat: float
+    poi_error: float
+    channels: tuple[ChannelFit, ...]
+    valid: bool
+    warnings: tuple[str, ...]
+    pseudo_data: bool
+    blind: bool = False
+    blind_region: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("mass", "poi_hat", "poi_error"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        object.__setattr__(self, "channels", tuple(self.channels))
+        object.__setattr__(self, "warnings", _texts("Fit.warnings", self.warnings))
+        if self.blind_region is not None:
+            region = _interval("Fit.blind_region", self.blind_region)
+            object.__setattr__(self, "blind_region", region)
+        if not self.blind:
+            return
+        for name in ("poi_hat", "poi_error"):
+            _check_hidden(f"Fit.{name}", np.array([getattr(self, name)]))
+        if self.blind_region is None:
+            raise InputError("a blind Fit needs blind_region, the interval that stays hidden")
+        low, high = self.blind_region
+        hidden = []
+        for channel in self.channels:
+            inside = (channel.edges[:-1] < high) & (channel.edges[1:] > low)
+            hidden.append(replace(channel, counts=np.where(inside, np.nan, channel.counts)))
+        object.__setattr__(self, "channels", tuple(hidden))
+
+
+# -- checks ---------------------------------------------------------------------------------
+
+
+def _frozen(name: str, values: npt.ArrayLike, shape: tuple[int | None, ...]) -> FloatArray:
+    """A read-only float64 copy of the given shape (None: any length)."""
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be numbers ({error})") from error
+    fits = array.ndim == len(shape) and all(
+        want is None or want == have for want, have in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if length is None else str(length) for length in shape)
+        raise InputError(f"{name} has the shape {array.shape}; it must be ({wanted})")
+    array.setflags(write=False)
+    return array
+
+
+def _frozen_flags(name: str, values: npt.ArrayLike, n: int) -> BoolArray:
+    array = np.array(values)
+    if array.shape != (n,) or (n > 0 and array.dtype != np.bool_):
+        raise InputError(f"{name} must be {n} truth values, one per mass")
+    array = array.astype(np.bool_)
+    array.setflags(write=False)
+    return array
+
+
+def _texts(name: str, texts: Iterable[str]) -> tuple[str, ...]:
+    result = tuple(texts)
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in result):
+        raise InputError(f"{name} must be a sequence of texts")
+    return result
+
+
+def _interval(name: str, interval: Iterable[float]) -> tuple[float, float]:
+    values = tuple(float(value) for value in interval)
+    if len(values) != 2 or not values[0] < values[1]:
+        raise InputError(f"{name} must be (low, high) with low < high; it is {values}")
+    return values[0], values[1]
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise InputError(f"the confidence level is {level:g}; give a number between 0 and 1")
+
+
+def _check_p0(p0: FloatArray) -> None:
+    known = p0[~np.isnan(p0)]
+    if np.any((known < 0) | (known > 1)):
+        raise InputError("p0 must lie between 0 and 1")
+
+
+def _check_hidden(name: str, values: FloatArray) -> None:
+    if not np.all(np.isnan(values)):
+        raise InputError(f"{name} must be NaN: a blind result holds no number from the data")
+
+
+def _check_increasing(masses: FloatArray, before: FloatArray, after: FloatArray, poi: str) -> None:
+    """Where two limits at a mass are ordered, their images must be in the same order."""
+    for a in range(before.shape[1]):
+        for b in range(a):
+            up = (before[:, a] < before[:, b]) & (after[:, a] > after[:, b])
+            down = (before[:, a] > before[:, b]) & (after[:, a] < after[:, b])
+            wrong = up | down
+            if np.any(wrong):
+                mass = masses[np.argmax(wrong)]
+                raise InputError(f"the map to {poi} does not increase at {mass:g} GeV")
+
+
+def _significance(p0: FloatArray) -> FloatArray:
+    from scipy.special import ndtri
+
+    z: FloatArray = np.maximum(-ndtri(p0), 0.0)
+    return z
+
+
+def _first(
+    choose: Callable[[FloatArray], np.intp], values: FloatArray, among: BoolArray
+) -> int | None:
+    """Index of the value that `choose` takes among the marked ones; None if none is marked."""
+    indices = np.flatnonzero(among)
+    return int(indices[choose(values[indices])]) if len(indices) else None
+
+
+def _by_reason(skipped: Iterable[Skipped]) -> str:
+    counts = Counter(hypothesis.reason for hypothesis in skipped)
+    return ", ".join(f"{count} ({reason})" for reason, count in counts.items())
+
+
+def _yes_no(flag: bool) -> str:
+    return "yes" if flag else "no"
+
+
+# -- merging --------------------------------------------------------------------------------
+
+
+def _same_result(one: Scan, i: int, other: Scan, j: int) -> bool:
+    if one.warnings[i] != other.warnings[j] or one.valid[i] != other.valid[j]:
+        return False
+    return all(
+        np.array_equal(getattr(one, name)[i], getattr(other, name)[j], equal_nan=True)
+        for name in _NUMBERS
+    )
+
+
+def _identity(provenance: Mapping[str, Any], name: str) -> Any:
+    """The part of a provenance that decides the numbers."""
+    value = provenance.get(name)
+    if name == "inputs":
+        return sorted(str(record.get("sha256")) for record in value or ())
+    if name == "settings":
+        return {
+            key: setting
+            for key, setting in (value or {}).items()
+            if key not in _SETTINGS_THAT_ONLY_CHOOSE_MASSES
+        }
+    return value
+
+
+def _merged_provenance(one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    if one == other:
+        return one
+    parts: list[Any] = []
+    for provenance in (one, other):
+        for part in provenance.get("merged", [provenance]):
+            if part not in parts:
+                parts.append(part)
+    return {
+        "search": one.get("search"),
+        "settings": _identity(one, "settings"),
+        "inputs": one.get("inputs", []),
+        "merged": parts,
+    }
+
+
+# -- files ----------------------------------------------------------------------------------
+
+
+def _plain_json(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(provenance), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"Scan.provenance must hold plain JSON values ({error})") from error
+    return plain
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_encode(item) for item in value]
+    if math.isfinite(value):
+        return value
+    return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decode(item) for item in value]
+    if value is None:
+        return math.nan
+    if value in ("inf", "-inf"):
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{value!r} is not a number")
+    return float(value)
+
+
+def _typed(content: Mapping[str, Any], name: str) -> Any:
+    value = content[name]
+    wanted: type = {"level": float, "blind": bool, "pseudo_data": bool}.get(name, str)
+    if not isinstance(value, wanted):
+        raise InputError(f"{name} is {value!r}")
+    return value
+
+
+def _check_format(content: Any, where: str) -> None:
+    tag = content.get("format") if isinstance(content, dict) else None
+    name, _, version = tag.rpartition(" ") if isinstance(tag, str) else ("", "", "")
+    if name != _FORMAT_NAME or not version.isdecimal():
+        raise InputError(f"{where}: not a zfit_dark scan file; give one written by Scan.to_json")
+    if int(version) > _FORMAT_VERSION:
+        raise InputError(
+            f"{where}: written in format {version} by a newer zfit_dark, this one reads up to "
+            f"{_FORMAT_VERSION}; update zfit_dark"
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a text file in one step: the old content stays until the new one is complete."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({_cause(error)})") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _cause(error: OSError) -> str:
+    return error.strerror or str(error)

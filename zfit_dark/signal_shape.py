@@ -1,0 +1,295 @@
+"""The shape of a signal against the mass of the particle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+import yaml
+import zfit
+from numpy.typing import ArrayLike
+from scipy.interpolate import PchipInterpolator
+
+from zfit_dark.errors import InputError
+from zfit_dark.newton import FloatArray
+from zfit_dark.pdf import CrystalBall, DoubleCB
+from zfit_dark.profile import CompiledLoss
+
+_TAILS: dict[frozenset[str], Any] = {
+    frozenset(): zfit.pdf.Gauss,
+    frozenset({"alpha", "n"}): CrystalBall,
+    frozenset({"alphal", "nl", "alphar", "nr"}): DoubleCB,
+}
+_STATUS = ("read", "derived", "assumed")
+
+
+@dataclass(frozen=True, eq=False)
+class SignalShape:
+    """A table of shape parameters against mass, interpolated with monotone cubics (PCHIP).
+
+    Which parameters the table holds decides on the PDF: ``sigma`` alone is a Gaussian; with ``alpha`` and
+    ``n`` a Crystal Ball; with ``alphal``, ``nl``, ``alphar`` and ``nr`` a double-sided one. ``shift`` is
+    the distance of the peak from the mass, 0 if not given. Between the masses the table is interpolated;
+    outside it nothing is said.
+
+    Args:
+        masses: ascending, at least two, in GeV.
+        table: parameter name to its values, each of the length of ``masses``; sigma and shift in GeV.
+        source: where the numbers come from.
+        status: "read", "derived" or "assumed".
+
+    Raises:
+        InputError: if the table is not of this form.
+
+    >>> shape = SignalShape([0.2, 1.0], {"sigma": [0.008, 0.010]}, source="example", status="assumed")
+    >>> round(shape.sigma(0.6), 6)
+    0.009
+    """
+
+    masses: FloatArray
+    table: Mapping[str, FloatArray]
+    source: str
+    status: str
+    _curves: Mapping[str, PchipInterpolator] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        masses = np.asarray(self.masses, float)
+        table = {name: np.asarray(values, float) for name, values in self.table.items()}
+        where = f"signal shape ({self.source})"
+        if masses.ndim != 1 or masses.size < 2 or not (np.diff(masses) > 0).all():
+            raise InputError(f"{where}: give at least two masses in ascending order")
+        if "sigma" not in table:
+            raise InputError(f"{where}: the table has no column 'sigma'")
+        if frozenset(table) - {"sigma", "shift"} not in _TAILS:
+            raise InputError(
+                f"{where}: columns {sorted(table)} are no known shape; besides sigma and shift give "
+                "none, or alpha and n, or alphal, nl, alphar and nr"
+            )
+        for name, values in table.items():
+            if values.shape != masses.shape or not np.isfinite(values).all():
+                raise InputError(f"{where}: column {name!r} needs a finite number for every mass")
+            if name not in ("shift", "alpha") and (values <= 0).any():
+                raise InputError(f"{where}: column {name!r} must be positive")
+        if self.status not in _STATUS:
+            raise InputError(f"{where}: status {self.status!r} is not one of {', '.join(_STATUS)}")
+        object.__setattr__(self, "masses", masses)
+        object.__setattr__(self, "table", table)
+        object.__setattr__(
+            self, "_curves", {n: PchipInterpolator(masses, v) for n, v in table.items()}
+        )
+
+    @classmethod
+    def from_csv(cls, path: str | os.PathLike[str], *, source: str, status: str) -> SignalShape:
+        """Read a table with a column ``mass`` and one for each parameter; ``#`` starts a comment.
+
+        Raises:
+            InputError: if the file is missing or not such a table.
+        """
+        try:
+            frame = pd.read_csv(path, comment="#", skipinitialspace=True)
+        except (OSError, ValueError) as error:
+            raise InputError(f"signal shape {path}: {str(error).splitlines()[0]}") from error
+        if "mass" not in frame:
+            raise InputError(f"signal shape {path}: no column 'mass'; there are {list(frame)}")
+        try:
+            numbers = frame.astype(float)
+        except ValueError as error:
+            raise InputError(f"signal shape {path}: {error}") from error
+        masses = numbers.pop("mass").to_numpy()
+        table = {str(name): column.to_numpy() for name, column in numbers.items()}
+        return cls(masses, table, source=source, status=status)
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str]) -> SignalShape:
+        """Read ``source``, ``status``, ``mass`` and one list a parameter from a YAML mapping.
+
+        Raises:
+            InputError: if the file is missing or not such a mapping.
+        """
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"signal shape {path}: {str(error).splitlines()[0]}") from error
+        return cls.from_mapping(content, where=str(path))
+
+    @classmethod
+    def from_mapping(cls, content: Any, *, where: str) -> SignalShape:
+        """The same from a mapping that was read already; ``where`` names it in errors."""
+        if not isinstance(content, Mapping):
+            raise InputError(f"signal shape {where}: not a mapping of names to values")
+        missing = {"source", "status", "mass"} - set(content)
+        if missing:
+            raise InputError(f"signal shape {where}: {', '.join(sorted(missing))} missing")
+        columns = {k: v for k, v in content.items() if k not in ("source", "status", "mass")}
+        try:
+            masses = np.asarray(content["mass"], float)
+            table = {str(name): np.asarray(values, float) for name, values in columns.items()}
+        except (TypeError, ValueError) as error:
+            raise InputError(f"signal shape {where}: not a number: {error}") from error
+        return cls(masses, table, source=str(content["source"]), status=str(content["status"]))
+
+    @classmethod
+    def from_samples(
+        cls,
+        samples: Mapping[float, ArrayLike],
+        *,
+        source: str,
+        status: str = "derived",
+        window: float = 0.15,
+    ) -> SignalShape:
+        """Fit a double-sided Crystal Ball to a simulated sample at each mass.
+
+        Args:
+            samples: mass to reconstructed masses in GeV.
+            source: where the samples come from.
+            status: of the numbers that come out.
+            window: half width of the fit range, in GeV, cut at 0.
+
+        Raises:
+            InputError: if a sample has too few events or its fit does not converge.
+        """
+        masses = sorted(samples)
+        fits = [_fit_sample(mass, np.asarray(samples[mass], float), window) for mass in masses]
+        table = {name: np.array([fit[name] for fit in fits]) for name in fits[0]}
+        return cls(np.array(masses), table, source=source, status=status)
+
+    def parameters(self, mass: float) -> dict[str, float]:
+        """All shape parameters at a mass, ``shift`` among them.
+
+        Raises:
+            InputError: outside the table.
+        """
+        self._check_inside(np.asarray(mass, float))
+        return {"shift": 0.0} | {name: float(curve(mass)) for name, curve in self._curves.items()}
+
+    def sigma(self, mass: Any) -> Any:
+        """Resolution in GeV at one or many masses, of the shape of ``mass``.
+
+        Raises:
+            InputError: outside the table.
+        """
+        mass = np.asarray(mass, float)
+        self._check_inside(mass)
+        sigma = self._curves["sigma"](mass)
+        return float(sigma) if mass.ndim == 0 else sigma
+
+    def pdf(self, mass: Any, obs: Any, extended: Any = None, *, name: str = "signal") -> Any:
+        """The signal as a zfit PDF.
+
+        Args:
+            mass: a number, or a zfit parameter that the shape then follows; where that leaves the table
+                the density is NaN.
+            obs: the observable.
+            extended: the yield.
+            name: starts the names of the PDF and of its parameters.
+        """
+        if not isinstance(mass, zfit.interface.ZfitParameter):
+            at = self.parameters(float(mass))
+            shape = {"mu": float(mass) + at.pop("shift")} | at
+        else:
+            shape = {
+                column: self.composed(mass, column, name=f"{name}_{column}")
+                for column in self.table
+                if column != "shift"
+            }
+            shape["mu"] = mass
+            if "shift" in self.table:
+                shape["mu"] = zfit.ComposedParameter(
+                    f"{name}_mu",
+                    lambda params: params["mass"] + self._graph("shift", params["mass"]),
+                    params={"mass": mass},
+                    unpack_params=False,
+                )
+        kind = _TAILS[frozenset(self.table) - {"sigma", "shift"}]
+        return kind(**shape, obs=obs, extended=extended, name=name)
+
+    def composed(self, mass: Any, column: str, *, name: str) -> Any:
+        """A column of the table as a zfit parameter that follows the mass."""
+        return zfit.ComposedParameter(
+            name,
+            lambda params: self._graph(column, params["mass"]),
+            params={"mass": mass},
+            unpack_params=False,
+        )
+
+    def grid(self, low: float, high: float, step: float = 1.0) -> FloatArray:
+        """Masses from low to high, each a number of resolutions above the one before.
+
+        Args:
+            low: first mass, in GeV.
+            high: no mass is above it.
+            step: distance in units of the resolution.
+
+        Raises:
+            InputError: outside the table, or if the step is not positive.
+        """
+        if not step > 0:
+            raise InputError(f"step={step}: give a positive number of resolutions")
+        self._check_inside(np.array([low, high]))
+        masses = [low]
+        while (following := masses[-1] + step * self.sigma(masses[-1])) <= high:
+            masses.append(following)
+        return np.array(masses)
+
+    def _graph(self, column: str, mass: Any) -> tf.Tensor:
+        """The interpolation as TensorFlow operations."""
+        curve = self._curves[column]
+        mass = tf.convert_to_tensor(mass, tf.float64)
+        piece = tf.reduce_sum(tf.cast(mass >= curve.x[1:-1], tf.int32))
+        distance = mass - tf.gather(tf.constant(curve.x), piece)
+        value = tf.zeros_like(mass)
+        for coefficients in curve.c:
+            value = value * distance + tf.gather(tf.constant(coefficients), piece)
+        inside = (mass >= curve.x[0]) & (mass <= curve.x[-1])
+        return tf.where(inside, value, np.nan)
+
+    def _check_inside(self, mass: FloatArray) -> None:
+        outside = ~((mass >= self.masses[0]) & (mass <= self.masses[-1]))
+        if outside.any():
+            raise InputError(
+                f"mass {np.ravel(mass)[np.ravel(outside)][0]:.6g} GeV is outside the signal shape's "
+                f"table, {self.masses[0]:.6g} to {self.masses[-1]:.6g} GeV ({self.source})"
+            )
+
+
+def _fit_sample(mass: float, sample: FloatArray, window: float) -> dict[str, float]:
+    """Shape parameters of a simulated sample."""
+    if not np.isfinite(sample).all():
+        raise InputError(f"simulated sample at {mass:.6g} GeV holds NaN or infinite values")
+    low, high = max(mass - window, 0.0), mass + window
+    sample = sample[(sample >= low) & (sample <= high)]
+    if sample.size < 200:
+        raise InputError(
+            f"simulated sample at {mass:.6g} GeV has {sample.size} events within {window:.6g} GeV; "
+            "at least 200 are needed"
+        )
+    quantiles = np.quantile(sample, [0.16, 0.5, 0.84])
+    width = 0.5 * (quantiles[2] - quantiles[0])
+    tag = f"sample_{mass:.6g}"
+    parameters = {
+        "shift": zfit.Parameter(f"{tag}_shift", quantiles[1] - mass, -window, window),
+        "sigma": zfit.Parameter(f"{tag}_sigma", 0.9 * width, 0.05 * width, 5 * width),
+        "alphal": zfit.Parameter(f"{tag}_alphal", 1.3, 0.1, 8.0),
+        "nl": zfit.Parameter(f"{tag}_nl", 5.0, 1.01, 150.0),
+        "alphar": zfit.Parameter(f"{tag}_alphar", 1.7, 0.1, 8.0),
+        "nr": zfit.Parameter(f"{tag}_nr", 5.0, 1.01, 150.0),
+    }
+    mu = zfit.ComposedParameter(f"{tag}_mu", lambda shift: mass + shift, params=[parameters["shift"]], unpack_params=True)
+    shape = {name: p for name, p in parameters.items() if name != "shift"}
+    obs = zfit.Space("mass", low, high)
+    loss = zfit.loss.UnbinnedNLL(
+        DoubleCB(mu, **shape, obs=obs), zfit.Data.from_numpy(obs=obs, array=sample)
+    )
+    compiled = CompiledLoss(loss)
+    start = compiled.values()[None]
+    minimum = compiled.fit(compiled.observed(), start, np.ones(start.shape, bool))
+    if not minimum.converged[0]:
+        raise InputError(f"the fit to the simulated sample at {mass:.6g} GeV did not converge")
+    fitted = dict(zip(compiled.parameters, minimum.theta[0], strict=True))
+    return {name: float(fitted[parameter]) for name, parameter in parameters.items()}

@@ -16,6 +16,7 @@ from hepstats.hypotests import calculators as hepstats_calculators
 from hepstats.hypotests.parameters import POI, POIarray
 from scipy.stats import norm
 
+from zfit_dark.errors import InputError
 from zfit_dark.newton import FloatArray, Minimum, solve
 from zfit_dark.profile import CompiledLoss, Sample, compiled
 
@@ -109,6 +110,37 @@ class ProfileLikelihood:
         return theta
 
 
+class BestFit:
+    """A global fit as hepstats reads it; unlike a zfit ``FitResult`` it costs no evaluation.
+
+    Args:
+        loss: what was fitted.
+        parameters: its floating parameters.
+        minimum: the fit, the first of its batch.
+
+    Attributes:
+        params: parameter to ``{"value": ...}``.
+        fmin: negative log-likelihood, up to a constant of the data.
+        valid, converged: whether the fit converged.
+        edm: estimated distance to the minimum.
+    """
+
+    def __init__(self, loss: Any, parameters: list[Any], minimum: Minimum) -> None:
+        self.loss = loss
+        self.params = {
+            parameter: {"value": float(value)}
+            for parameter, value in zip(parameters, minimum.theta[0], strict=True)
+        }
+        self.fmin = float(minimum.value[0])
+        self.edm = float(minimum.edm[0])
+        self.valid = self.converged = bool(minimum.converged[0])
+        self._curvature = minimum.curvature[0]
+
+    def covariance(self) -> FloatArray:
+        """Covariance of the parameters in the order of ``params``, from the expected curvature."""
+        return np.linalg.inv(self._curvature)
+
+
 class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: ignore[misc]
     """hepstats' asymptotic calculator on the compiled likelihood.
 
@@ -132,6 +164,7 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: 
         self._compiled = compiled(self.loss)
         self._state: int | None = None
         self._held = False
+        self._blind: FloatArray | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -149,12 +182,21 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: 
 
     def refresh(self) -> None:
         """Take the data and the fixed parameters as they are now."""
-        if self._held:
+        if self._held or self._blind is not None:
             return
         if (state := self._compiled.fingerprint()) != self._state:
             self._forget()
             self._state = state
             self._sample = self._compiled.observed()
+
+    def blind(self, theta: FloatArray) -> None:
+        """Never look at the data again: from now on there are only Asimov sets.
+
+        Args:
+            theta: parameters of the model without signal, shape (parameters,).
+        """
+        self._forget()
+        self._blind = theta
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -167,7 +209,13 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: 
             self._held = False
 
     def observed(self, poi: Any) -> ProfileLikelihood:
-        """The profile likelihood of the data."""
+        """The profile likelihood of the data.
+
+        Raises:
+            InputError: if the calculator is blind.
+        """
+        if self._blind is not None:
+            raise InputError("the data of a blind limit are not looked at")
         self.refresh()
         if poi.name not in self._observed:
             self._observed[poi.name] = ProfileLikelihood(
@@ -175,16 +223,15 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: 
             )
         return self._observed[poi.name]
 
-    def asimov(self, poialt: POI, theta: FloatArray | None = None) -> ProfileLikelihood:
+    def asimov(self, poialt: POI) -> ProfileLikelihood:
         """The profile likelihood of the Asimov set of a hypothesis.
 
-        Args:
-            poialt: the hypothesis.
-            theta: parameters of the Asimov set; fitted to the data with the hypothesis if not given.
+        Its nuisance parameters are those fitted to the data with the hypothesis; if the calculator is
+        blind, those that it was given.
         """
-        if theta is None:
-            self.refresh()
+        self.refresh()
         if poialt not in self._asimov:
+            theta = self._blind
             if theta is None:
                 theta = self.observed(poialt.parameter).theta(poialt.value)
             sample, error, self.signal_per_poi = self._compiled.asimov(theta, poialt.parameter)
@@ -198,7 +245,7 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: 
 
     @property
     def bestfit(self) -> Any:
-        """The global fit, a zfit ``FitResult``."""
+        """The global fit: the fit result that was given, or a ``BestFit``."""
         self.refresh()
         if self._bestfit is None:
             start = self._compiled.values()[None]
@@ -213,19 +260,7 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: 
 
     def take_bestfit(self, minimum: Minimum) -> None:
         """Let the first fit of a batch be the global fit of the present data."""
-        converged = bool(minimum.converged[0])
-        self._bestfit = zfit.result.FitResult(
-            loss=self.loss,
-            params=dict(zip(self._compiled.parameters, minimum.theta[0], strict=True)),
-            minimizer=self.minimizer,
-            valid=converged,
-            edm=float(minimum.edm[0]),
-            fminopt=float(minimum.value[0]),
-            criterion=None,
-            converged=converged,
-            message="" if converged else "not converged",
-            info={"original": None},
-        )
+        self._bestfit = BestFit(self.loss, self._compiled.parameters, minimum)
 
     def obs_nll(self, pois: POIarray) -> FloatArray:
         """Smallest negative log-likelihood of the data at each value, shape (values,)."""

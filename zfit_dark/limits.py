@@ -78,9 +78,10 @@ def upper_limit(
     poi_hat = poi_error = p0 = np.nan
     if blind:
         with model.signal_region_hidden():
-            observed = calculator.observed(poi)
-            background = observed.theta(0.0)
-        asimov = calculator.asimov(null, background)
+            sidebands = calculator.observed(poi)
+            calculator.blind(sidebands.theta(0.0))
+        failed = sidebands.failed
+        asimov = calculator.asimov(null)
         limits = _roots(calculator, asimov, poi, 1 - level, test_statistic == "qtilde", poi_hat)
     else:
         with calculator.held():
@@ -92,7 +93,8 @@ def upper_limit(
             p0 = float(calculator.pvalue(null, onesideddiscovery=True)[0][0])
             asimov = calculator.asimov(null)
             limits = _roots(calculator, asimov, poi, 1 - level, test_statistic == "qtilde", poi_hat)
-    if failed := observed.failed | asimov.failed:
+        failed = observed.failed
+    if failed := failed | asimov.failed:
         warnings.append(f"fits did not converge at {poi.name} = {_listed(failed)}")
     if not np.isfinite(limits[:5]).all():
         warnings.append("an expected limit was not found")

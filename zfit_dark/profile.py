@@ -224,7 +224,9 @@ class CompiledLoss:
         """Values of the fixed parameters and of all that follows from them alone."""
         if not self._derived_parameters:
             return fixed
-        program = self._program("derived", (), 0, self._derived_program)
+        program = self._program(
+            "derived", (0,) * len(self._channels), 0, self._derived_program
+        )
         return np.concatenate([fixed, program(tf.constant(fixed)).numpy()])
 
     def index(self, parameter: Any) -> int:
@@ -420,6 +422,11 @@ class CompiledLoss:
             results.append((block[0, :k], block[1, :k], float(block[0, n]), float(block[1, n])))
             start += n + 1
         return results
+
+    def densities(self, theta: FloatArray, points: list[FloatArray]) -> list[FloatArray]:
+        """Expected density of every channel at points of its own, one array a channel."""
+        found = self.density(theta, np.zeros(len(self.parameters)), self._at_points(points))
+        return [density for density, *_ in found]
 
     def fit(
         self,

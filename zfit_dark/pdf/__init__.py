@@ -1,5 +1,16 @@
+"""PDFs for dark-sector searches, ordinary zfit PDFs with zfit's conventions.
+
+They live in sums, losses, binned models and samplers as zfit's own do, and in HS3 as
+``zfit_dark.<name>``. zfit fixes what HS3 can hold the first time that it is used: import this
+module before.
+"""
+
+from __future__ import annotations
+
 from zfit_dark.pdf.crystal_ball import CrystalBall, DoubleCB
 from zfit_dark.pdf.modified_mass import ModifiedMass
 from zfit_dark.pdf.threshold import Threshold
 from zfit_dark.pdf.vetoed import Vetoed
 from zfit_dark.pdf.windowed import Windowed
+
+__all__ = ["CrystalBall", "DoubleCB", "ModifiedMass", "Threshold", "Vetoed", "Windowed"]

@@ -124,9 +124,7 @@ def _core(start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
     )
 
 
-def _left_tail(
-    t_lower: tf.Tensor, t_upper: tf.Tensor, alpha: tf.Tensor, n: tf.Tensor
-) -> tf.Tensor:
+def _left_tail(t_lower: tf.Tensor, t_upper: tf.Tensor, alpha: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
     """Integral of the power law over the part of [t_lower, t_upper] below −alpha.
 
     With w = log(1 + (|t| − α) α/n) the tail is exp(−α²/2 − n w) and dt = (n/α) exp(w) dw.

@@ -10,32 +10,31 @@ import tensorflow as tf
 import zfit
 from zfit import supports, z
 from zfit.core.serialmixin import SerializableMixin
-from zfit.models.basefunctor import FunctorPDFRepr
-from zfit.models.functor import BaseFunctor
-from zfit.serialization import Serializer, SpaceRepr  # noqa: F401 (annotations of FunctorPDFRepr)
+from zfit.serialization import Serializer, SpaceRepr  # noqa: F401 (annotations of the base)
 
 from zfit_dark.errors import InputError
 from zfit_dark.kinematics import daughter_mass, invariant_mass, modified_mass
+from zfit_dark.pdf._functor import SinglePDFFunctor, SinglePDFFunctorRepr, bounds
 from zfit_dark.pdf._space import tensor_space
 
 __all__ = ["ModifiedMass"]
 
 
-class ModifiedMass(BaseFunctor, SerializableMixin):
+class ModifiedMass(SinglePDFFunctor, SerializableMixin):
     r"""A PDF of the invariant mass M of a pair x⁺x⁻, seen in M′ = √(M² − 4m²).
 
     .. math::
         f'(M') = f\bigl(M(M')\bigr)\,\frac{M'}{M}, \qquad M = \sqrt{M'^2 + 4m^2}
 
-    for M′ > 0, and 0 below. Integrals are those of the inner PDF between M(a) and M(b), so they
-    are analytic where the inner ones are. An extended inner PDF makes an extended one with the
-    same yield: the events between two masses M are those between their images M′.
+    Integrals are those of the inner PDF between M(a) and M(b), so they are analytic where the
+    inner ones are. An extended inner PDF makes an extended one with the same yield: the events
+    between two masses M are those between their images M′.
 
     Args:
         pdf: PDF of M, in one dimension, in GeV.
         daughter: what x is: "e", "mu", "pi", "K" or a mass in GeV.
         obs: the observable in M′ with its limits, in GeV, named as that of `pdf`; by default the
-            image of the space of `pdf`, starting at 0 where that reaches below the threshold 2m.
+            image of the space of `pdf`, which starts at 0 where that reaches below threshold.
         extended: yield, the expected events in the normalisation range; by default that of `pdf`,
             `False` for none.
         norm: normalisation range in M′; the space of `obs` by default.
@@ -43,14 +42,15 @@ class ModifiedMass(BaseFunctor, SerializableMixin):
         label: name for humans.
 
     Attributes:
-        daughter: as given.
+        daughter: as given; the mass in GeV after a round trip through HS3.
 
     Raises:
         InputError: if the daughter is unknown, `pdf` is not one-dimensional, its space lies below
-            threshold, or the yield of `pdf` would be taken over into a range that is not the
-            image of its own (what it counts would change: give `extended`).
+            the threshold 2m, `obs` or `norm` reaches below 0, or the yield of `pdf` would be taken
+            over into a range that is not the image of its own: it would count other events there,
+            so give it as `extended`.
 
-    Source: Belle II, arXiv:2306.02830 (M′ starts at 0 and keeps a narrow peak smooth there).
+    Source: Belle II, arXiv:2306.02830.
     """
 
     def __init__(
@@ -64,48 +64,42 @@ class ModifiedMass(BaseFunctor, SerializableMixin):
         name: str | None = None,
         label: str | None = None,
     ) -> None:
-        if pdf.n_obs != 1:
-            raise InputError(
-                f"ModifiedMass needs a PDF of one mass, {pdf.name} has {pdf.n_obs} observables"
-            )
         original_init = {"extended": extended, "obs": obs}
         self.daughter = daughter
         self._mass = daughter_mass(daughter)
-        obs = _image(pdf.space, self._mass) if obs is None else obs
-        inherited = extended is None or extended is True
         super().__init__(
-            pdfs=pdf,
-            obs=obs,
-            extended=pdf.get_yield() if inherited else extended,
+            pdf,
+            obs=_image(pdf.space, self._mass) if obs is None else obs,
+            extended=extended,
             norm=norm,
             name="ModifiedMass" if name is None else name,
             label=label,
         )
         self.hs3.original_init.update(original_init)
-        if inherited and pdf.is_extended:
-            self._check_same_range()
+        for space in (self.space, self.norm):
+            lower, upper = bounds(space)
+            if lower < 0.0:
+                raise InputError(
+                    f"{self.name}: the range {lower:.6g} to {upper:.6g} GeV reaches below M′ = 0,"
+                    " where the pair begins: start it at 0"
+                )
+        if self.is_extended and self.get_yield() is pdf.get_yield():
+            self._check_same_events()
 
-    def _check_same_range(self) -> None:
-        inner = np.array(_limits(self.pdfs[0].norm))
-        mine = invariant_mass(np.maximum(_limits(self.norm), 0.0), self._mass)
+    def _check_same_events(self) -> None:
+        inner = bounds(self.pdfs[0].norm)
+        mine = invariant_mass(bounds(self.norm), self._mass)
         if not np.allclose(inner, mine, rtol=1e-9, atol=0.0):
             raise InputError(
-                f"{self.name}: the yield of {self.pdfs[0].name} counts events in M = {inner[0]:.6g}"
-                f" to {inner[1]:.6g} GeV, but the range in M′ is M = {mine[0]:.6g} to"
-                f" {mine[1]:.6g} GeV: give the yield in that range as extended="
+                f"{self.name}: the yield of {self.pdfs[0].name} counts events in M ="
+                f" {inner[0]:.6g} to {inner[1]:.6g} GeV, here it would count those in M ="
+                f" {mine[0]:.6g} to {mine[1]:.6g} GeV: give that yield as extended"
             )
-
-    @property
-    def pdfs_extended(self) -> list[bool]:
-        """Not extended, whatever the inner PDF is: else zfit samples that, in M instead of M′."""
-        return [False]
 
     @supports(norm=False)
     def _pdf(self, x: Any, norm: Any) -> tf.Tensor:
         del norm
         m_prime = z.unstack_x(x)
-        physical = tf.greater(m_prime, 0.0)
-        m_prime = tf.where(physical, m_prime, 0.0)
         mass = self._invariant_mass(m_prime)
         data = zfit.Data.from_tensor(tensor=mass[:, tf.newaxis], obs=self.pdfs[0].obs)
         return self.pdfs[0].pdf(data, norm=False) * m_prime / mass
@@ -120,22 +114,19 @@ class ModifiedMass(BaseFunctor, SerializableMixin):
         del norm
         return self.pdfs[0].analytic_integrate(self._inner(limits), norm=False)
 
+    def _inner(self, limits: Any) -> Any:
+        """The limits in M′ as a space in M."""
+        masses = (self._invariant_mass(limit) for limit in limits.v1.limits)
+        return tensor_space(self.pdfs[0].obs, *masses)
+
     def _invariant_mass(self, m_prime: tf.Tensor) -> tf.Tensor:
         return tf.sqrt(tf.square(m_prime) + 4.0 * self._mass**2)
 
-    def _inner(self, limits: Any) -> Any:
-        """The limits in M′ as a space in M."""
-        masses = [
-            self._invariant_mass(tf.where(tf.greater(limit, 0.0), limit, 0.0))
-            for limit in limits.v1.limits
-        ]
-        return tensor_space(self.pdfs[0].obs, *masses)
-
     def copy(self, **overrides: Any) -> ModifiedMass:
-        """A new PDF of the same inner PDF, arguments of the constructor replaced by `overrides`.
+        """A new PDF of the same inner PDF, with other arguments where `overrides` gives them.
 
         Returns:
-            The copy, extended with the same yield (`create_extended` uses it).
+            The copy, extended with the same yield; `create_extended` uses it.
         """
         arguments = {
             "pdf": self.pdfs[0],
@@ -149,23 +140,19 @@ class ModifiedMass(BaseFunctor, SerializableMixin):
         return type(self)(**(arguments | overrides))
 
 
-def _limits(space: Any) -> tuple[float, float]:
-    lower, upper = space.v1.limits
-    return float(lower[0]), float(upper[0])
-
-
 def _image(space: Any, mass: float) -> Any:
-    lower, upper = _limits(space)
+    """A space in M as a space in M′."""
+    lower, upper = bounds(space)
     if upper <= 2.0 * mass:
         raise InputError(
             f"the mass range {lower:.6g} to {upper:.6g} GeV lies below the threshold"
-            f" 2m = {2.0 * mass:.6g} GeV: nothing is left of it in M′"
+            f" 2m = {2.0 * mass:.6g} GeV: nothing of it is left in M′"
         )
-    low = modified_mass(max(lower, 2.0 * mass), mass)
-    return zfit.Space(space.obs, low, modified_mass(upper, mass))
+    start = modified_mass(max(lower, 2.0 * mass), mass)
+    return zfit.Space(space.obs, start, modified_mass(upper, mass))
 
 
-class _ModifiedMassRepr(FunctorPDFRepr):
+class _ModifiedMassRepr(SinglePDFFunctorRepr):
     _implementation = ModifiedMass
     hs3_type: Literal["zfit_dark.ModifiedMass"] = pydantic.Field(
         "zfit_dark.ModifiedMass", alias="type"
@@ -175,9 +162,5 @@ class _ModifiedMassRepr(FunctorPDFRepr):
     # As a mass, also where it was given by name: on loading, zfit replaces every string that is
     # the name of a parameter ("mu") by that parameter.
     @pydantic.validator("daughter", pre=True)
-    def _mass(cls, daughter: str | float) -> float:
+    def _mass(cls, daughter: str | float) -> float:  # noqa: N805 (a class method for pydantic)
         return daughter_mass(daughter)
-
-    def _to_orm(self, init: dict[str, Any]) -> Any:
-        init["pdf"] = init.pop("pdfs")[0]
-        return super()._to_orm(init)

@@ -10,6 +10,7 @@ from zfit import supports, z
 from zfit.models.functor import BaseFunctor
 
 from zfit_dark.errors import InputError
+from zfit_dark.pdf._space import tensor_space
 
 __all__ = ["Windowed"]
 
@@ -98,10 +99,4 @@ class Windowed(BaseFunctor):  # type: ignore[misc]
             tf.clip_by_value((2.0 * edge - low - high) / (high - low), -1.0, 1.0)
             for edge in limits.v1.limits
         )
-        empty = tf.greater_equal(start, stop)
-        space = zfit.Space(
-            self.pdfs[0].obs,
-            limits=(tf.where(empty, -1.0, start), tf.where(empty, 1.0, stop)),
-        )
-        integral = 0.5 * (high - low) * integrate(space)
-        return tf.where(empty, tf.zeros_like(integral), integral)
+        return 0.5 * (high - low) * integrate(tensor_space(self.pdfs[0].obs, start, stop))

@@ -1,0 +1,373 @@
+"""The command line: a thin face on the searches, the results and the plots.
+
+Nothing heavy is imported before a command needs it, so that ``zfit-dark --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zfit_dark import __version__
+from zfit_dark.errors import InputError
+
+if TYPE_CHECKING:
+    from zfit_dark.results import Scan
+    from zfit_dark.searches import Search
+
+__all__ = ["app", "main"]
+
+_USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
+_INTERRUPTED = 130
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "ZFIT_DISABLE_TF_WARNINGS": "1"}
+
+app = typer.Typer(
+    help="Searches for dark-sector particles: pseudo-data, limits, plots. Masses are in GeV.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_Name = Annotated[str, typer.Argument(help="Name of a search, see 'list'.", show_default=False)]
+_Inject = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--inject",
+        metavar="MASS:EVENTS",
+        help="Put a signal into the pseudo-data, with so many events expected in the first mode. "
+        "May be given again.",
+        show_default=False,
+    ),
+]
+_Modes = Annotated[
+    str | None,
+    typer.Option("--modes", metavar="MODE,...", help="Decay modes.", show_default="all"),
+]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; what ``zfit-dark`` calls.
+
+    Args:
+        arguments: Those of the command line if not given.
+
+    Returns:
+        The exit status: 0; 2 for bad input, told in one line on standard error; 130 if
+        interrupted.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        status = app(arguments, prog_name="zfit-dark", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        status = _INTERRUPTED
+    except InputError as error:
+        return _refuse(str(error))
+    except _USAGE_ERROR as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help was shown
+            return 0
+        return _refuse(error.format_message())
+    if status == _INTERRUPTED:
+        print("zfit-dark: interrupted", file=sys.stderr)
+    return int(status or 0)
+
+
+def _refuse(message: str) -> int:
+    print(f"zfit-dark: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"zfit-dark {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command("list")
+def list_searches() -> None:
+    """List the searches."""
+    from zfit_dark import searches
+
+    names = searches.names()
+    width = max(map(len, names))
+    for name in names:
+        print(f"{name.ljust(width)}  {searches.title(name)}")
+
+
+@app.command()
+def sources(name: _Name) -> None:
+    """Show the numbers behind a search, with unit, status and source."""
+    print(_load(name).sources())
+
+
+@app.command()
+def generate(
+    name: _Name,
+    out: Annotated[Path, typer.Option("--out", help="The ROOT file to write.", show_default=False)],
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the random numbers.")] = 1,
+    inject: _Inject = None,
+    modes: _Modes = None,
+) -> None:
+    """Write pseudo-data to a ROOT file, one TTree per mode."""
+    signals = _signals(inject)
+    chosen = _names(modes)
+    made = _load(name).generate(seed, out=out, inject=signals, modes=chosen)
+    events = ", ".join(f"{len(masses)} {mode}" for mode, masses in made.items())
+    print(f"{out}: pseudo-data with seed {seed}: {events}")
+
+
+@app.command()
+def scan(
+    name: _Name,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="FILE",
+            help="ROOT file with one tree per mode.",
+            show_default="pseudo-data",
+        ),
+    ] = None,
+    tree: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tree",
+            metavar="MODE=TREE",
+            help="Name of the tree of a mode, if it is not that of the mode. May be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    branch: Annotated[
+        str, typer.Option("--branch", help="The branch that holds the mass, in GeV.")
+    ] = "mass",
+    cut: Annotated[
+        str | None,
+        typer.Option("--cut", help='Selects entries, e.g. "Mbc > 5.275".', show_default=False),
+    ] = None,
+    level: Annotated[float, typer.Option("--level", help="Confidence level.")] = 0.90,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("limits"),
+    masses: Annotated[
+        str | None,
+        typer.Option(
+            "--masses",
+            metavar="M,M,...|LOW:HIGH",
+            help="Mass hypotheses: single ones, or a range in steps of the resolution.",
+            show_default="all",
+        ),
+    ] = None,
+    modes: _Modes = None,
+    max_masses: Annotated[
+        int | None,
+        typer.Option(
+            "--max-masses",
+            metavar="N",
+            help="Scan N of the hypotheses, spread evenly.",
+            show_default="all",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", help="Seed of the pseudo-data.", show_default="1"),
+    ] = None,
+    inject: _Inject = None,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Expected limits only, from the sidebands.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Show nothing but errors.", show_default=False)
+    ] = False,
+) -> None:
+    """Scan the mass hypotheses; leave limits, tables and plots in a folder."""
+    ranges, signals, chosen = _ranges(masses), _signals(inject), _names(modes)
+    if data is None and (tree or cut is not None or branch != "mass"):
+        raise InputError("--tree, --branch and --cut select from a file; give --data")
+    if data is not None and seed is not None:
+        raise InputError("--seed makes pseudo-data; leave it out with --data")
+    trees = _pairs("--tree", tree, "=", "MODE=TREE")
+    search = _load(name, folder=out)
+    sample = search.read(
+        data,
+        modes=chosen,
+        seed=1 if seed is None else seed,
+        inject=signals,
+        branch=branch,
+        trees=dict(trees),
+        cut=cut,
+    )
+    if not quiet:
+        print(*sample.report, sep="\n", flush=True)
+    limits = search.scan(
+        sample,
+        level=level,
+        masses=None if ranges is None else _hypotheses(search, ranges),
+        max_masses=max_masses,
+        blind=blind,
+        progress=not quiet,
+    )
+    written = [out / "scan.json", out / "scan.csv"]
+    limits.to_json(written[0])
+    limits.to_csv(written[1])
+    written += _plots(limits, out) + _coupling(search, limits, out)
+    from zfit_dark import plot
+
+    for fit in search.fits(sample, limits):
+        path = out / f"fit_{fit.mass:.4f}.png"
+        written += _save(plot.fit(fit), [path])
+    if not quiet:
+        print(limits.summary())
+        _tell(written)
+
+
+@app.command("plot")
+def plot_scan(
+    file: Annotated[Path, typer.Argument(help="A JSON file of 'scan' or 'interpret'.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder.", show_default="that of the file")
+    ] = None,
+) -> None:
+    """Draw the limits and p-values of a scan."""
+    from zfit_dark.results import Scan
+
+    folder = _folder(file.parent if out is None else out)
+    _tell(_plots(Scan.from_json(file), folder))
+
+
+@app.command()
+def interpret(
+    name: _Name,
+    file: Annotated[Path, typer.Argument(help="The scan.json of 'scan'.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder.", show_default="that of the file")
+    ] = None,
+) -> None:
+    """Turn the limits of a scan into limits on a coupling."""
+    from zfit_dark.results import Scan
+
+    scan = Scan.from_json(file)
+    search = _load(name, folder=file.parent if out is None else out)
+    made_by = scan.provenance.get("search")
+    if made_by not in (name, None):
+        raise InputError(f"{file}: a scan of {made_by}, not of {name}")
+    _tell(_coupling(search, scan, file.parent if out is None else out))
+
+
+# -- what commands share --------------------------------------------------------------------
+
+
+def _load(name: str, folder: Path | None = None) -> Search:
+    """The search; its name and the folder are looked at before it is imported, which is slow."""
+    from zfit_dark import searches
+
+    searches.title(name)
+    if folder is not None:
+        _folder(folder)
+    return searches.load(name)
+
+
+def _folder(path: Path) -> Path:
+    """A folder that can be written to, made if it is not there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        why = error.strerror or error
+        raise InputError(f"{path}: cannot be written to ({why}); choose another --out") from error
+    return path
+
+
+def _coupling(search: Search, scan: Scan, folder: Path) -> list[Path]:
+    """Write and draw the limits on the coupling."""
+    coupling = search.interpret(scan)
+    path = folder / "coupling.json"
+    coupling.to_json(path)
+    return [path, *_plots(coupling, folder, p_values=False)]
+
+
+def _plots(scan: Scan, folder: Path, *, p_values: bool = True) -> list[Path]:
+    """Draw limits and, unless the scan is blind, p-values, each as PNG and PDF."""
+    from zfit_dark import plot
+
+    drawn = {f"limit_{scan.poi}": plot.brazil(scan)}
+    if p_values and not scan.blind:
+        drawn["p0"] = plot.p_values(scan)
+    written = []
+    for name, axes in drawn.items():
+        paths = [folder / f"{name}.png", folder / f"{name}.pdf"]
+        written += _save(axes.get_figure(root=True), paths)
+    return written
+
+
+def _save(figure: Any, paths: list[Path]) -> list[Path]:
+    for path in paths:
+        try:
+            figure.savefig(path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    return paths
+
+
+def _tell(paths: Iterable[Path]) -> None:
+    print("written:", *(f"  {path}" for path in paths), sep="\n")
+
+
+def _hypotheses(search: Search, ranges: list[tuple[float, float | None]]) -> list[float]:
+    masses: list[float] = []
+    for low, high in ranges:
+        masses += [low] if high is None else search.masses(low=low, high=high).tolist()
+    return masses
+
+
+def _ranges(text: str | None) -> list[tuple[float, float | None]] | None:
+    """Masses, and ranges of masses, of an option such as ``0.5,1:1.2``."""
+    if text is None:
+        return None
+    ranges: list[tuple[float, float | None]] = []
+    for part in text.split(","):
+        low, colon, high = part.partition(":")
+        ranges.append((_number("--masses", low), _number("--masses", high) if colon else None))
+    return ranges
+
+
+def _signals(texts: list[str] | None) -> list[tuple[float, float]]:
+    return [
+        (_number("--inject", mass), _number("--inject", events))
+        for mass, events in _pairs("--inject", texts, ":", "MASS:EVENTS")
+    ]
+
+
+def _pairs(option: str, texts: list[str] | None, sign: str, form: str) -> list[tuple[str, str]]:
+    pairs = []
+    for text in texts or []:
+        first, found, second = text.partition(sign)
+        if not (found and first.strip() and second.strip()):
+            raise InputError(f"{option} {text!r}: give {form}")
+        pairs.append((first.strip(), second.strip()))
+    return pairs
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",")]
+
+
+def _number(option: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"{option}: {text!r} is not a number") from error

@@ -1,0 +1,128 @@
+"""One fit of a ``Likelihood``, in the form that ``zfit_dark.plot.fit`` draws."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zfit_dark.calculators import AsymptoticCalculator
+from zfit_dark.channel import ShapeChannel
+from zfit_dark.likelihood import BLIND_HALF_WIDTH, Likelihood
+from zfit_dark.newton import FloatArray
+from zfit_dark.profile import compiled
+from zfit_dark.results import ChannelFit, Fit
+
+BINS = 60
+"""Bins of a channel's fit window in a plot."""
+
+_CURVE = 6
+"""Points of the drawn curve a bin."""
+
+
+def fit(
+    likelihood: Likelihood,
+    mass: float,
+    *,
+    blind: bool = False,
+    poi_label: str = "",
+    poi_unit: str = "",
+    pseudo_data: bool = False,
+) -> Fit:
+    """Fit a hypothesis in all channels.
+
+    Args:
+        likelihood: the model; it is moved to the mass.
+        mass: the hypothesis, in GeV.
+        blind: fit the background to the sidebands alone, and show nothing of the signal region.
+        poi_label: the parameter of interest as a plot names it; its own name if not given.
+        poi_unit: its unit.
+        pseudo_data: whether the candidates are not real.
+
+    Returns:
+        Data, fitted counts and curves of every channel, and the best fit of the signal.
+
+    Raises:
+        InputError: if the mass cannot be a hypothesis.
+    """
+    likelihood.move_to(mass)
+    loss, poi = compiled(likelihood.loss), likelihood.poi
+    calculator = AsymptoticCalculator(likelihood.loss)
+    warnings: tuple[str, ...] = ()
+    poi_hat = poi_error = np.nan
+    if blind:
+        with likelihood.signal_region_hidden():
+            profile = calculator.observed(poi)
+            theta = profile.theta(0.0)
+        converged = not profile.failed
+    else:
+        profile = calculator.observed(poi)
+        found = profile.free()
+        theta, converged = found.theta[0], bool(found.converged[0])
+        poi_hat = float(theta[profile.index])
+        poi_error = profile.error(poi_hat)
+    if not converged:
+        warnings = ("the fit did not converge",)
+    background = theta.copy()
+    background[loss.index(poi)] = 0.0
+    edges = [_edges(channel, mass) for channel in likelihood.channels]
+    totals, smooth = (loss.densities(at, [_inside(e) for e in edges]) for at in (theta, background))
+    half = BLIND_HALF_WIDTH * max(c.signal.sigma(mass) for c in likelihood.channels)
+    return Fit(
+        mass=mass,
+        poi_label=poi_label or poi.name,
+        poi_unit=poi_unit,
+        poi_hat=poi_hat,
+        poi_error=poi_error,
+        channels=tuple(
+            _channel_fit(channel, mass, e, curves, BLIND_HALF_WIDTH if blind else 0.0)
+            for channel, e, *curves in zip(likelihood.channels, edges, totals, smooth, strict=True)
+        ),
+        valid=converged,
+        warnings=warnings,
+        pseudo_data=pseudo_data,
+        blind=blind,
+        blind_region=(mass - half, mass + half) if blind else None,
+    )
+
+
+def _channel_fit(
+    channel: ShapeChannel,
+    mass: float,
+    edges: FloatArray,
+    curves: list[FloatArray],
+    hidden: float,
+) -> ChannelFit:
+    total, background = curves
+    counts, _ = np.histogram(channel.fitted(mass, hidden), edges)
+    return ChannelFit(
+        name=channel.name,
+        label=channel.label,
+        edges=edges,
+        counts=counts.astype(float),
+        expected=total.reshape(-1, _CURVE).mean(axis=1) * np.diff(edges),
+        x=_inside(edges),
+        total=total,
+        background=background,
+        holes=tuple(
+            (veto.low, veto.high, veto.reason)
+            for veto in channel.vetoes
+            if veto.low < edges[-1] and veto.high > edges[0]
+        ),
+        window=(edges[0], edges[-1]),
+    )
+
+
+def _edges(channel: ShapeChannel, mass: float) -> FloatArray:
+    """Bin edges over the fit window; the edges of vetoes are among them."""
+    low, high = channel.window_at(mass)
+    edges = np.linspace(low, high, BINS + 1)
+    for edge in {edge for veto in channel.vetoes for edge in (veto.low, veto.high)}:
+        if low < edge < high:
+            edges[1 + np.argmin(np.abs(edges[1:-1] - edge))] = edge
+    return np.unique(edges)
+
+
+def _inside(edges: FloatArray) -> FloatArray:
+    """Points evenly inside every bin."""
+    share = (np.arange(_CURVE) + 0.5) / _CURVE
+    points: FloatArray = (edges[:-1, None] + np.diff(edges)[:, None] * share).ravel()
+    return points

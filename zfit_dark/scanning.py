@@ -1,0 +1,124 @@
+"""Limits at many masses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from zfit_dark.errors import InputError
+from zfit_dark.likelihood import Likelihood
+from zfit_dark.limits import TestStatistic, upper_limit
+from zfit_dark.profile import compiled
+from zfit_dark.results import Limit, Scan, Skipped
+
+
+def scan(
+    model: Any,
+    masses: ArrayLike,
+    poi: Any = None,
+    mass: Any = None,
+    level: float = 0.95,
+    method: str = "asymptotic",
+    test_statistic: TestStatistic = "qtilde",
+    *,
+    blind: bool = False,
+    progress: bool = True,
+    poi_label: str = "",
+    poi_unit: str = "",
+    pseudo_data: bool = False,
+    provenance: Mapping[str, Any] | None = None,
+) -> Scan:
+    """Upper limits at many masses of one model, which is compiled once.
+
+    Args:
+        model: a ``Likelihood``, or a zfit loss.
+        masses: the hypotheses, in GeV.
+        poi: for a loss, the floating parameter that measures the signal.
+        mass: for a loss, the fixed parameter that the signal is built on.
+        level: confidence level.
+        method: see ``upper_limit``.
+        test_statistic: see ``upper_limit``.
+        blind: expected limits only; see ``upper_limit``.
+        progress: show a progress bar on standard error.
+        poi_label: the parameter of interest as plots name it; its own name if not given.
+        poi_unit: its unit.
+        pseudo_data: whether the candidates are not real; plots and files say so.
+        provenance: what the scan's file shall say of its origin; see ``results.new_provenance``.
+
+    Returns:
+        The limits in ascending mass. Masses that the model cannot take are in ``skipped`` with the
+        reason; a fit that fails is flagged, and the scan goes on.
+
+    Raises:
+        InputError: if the masses are no numbers, or none of them can be a hypothesis.
+    """
+    hypotheses = np.unique(np.asarray(masses, float))
+    if hypotheses.size == 0 or not np.isfinite(hypotheses).all():
+        raise InputError("give at least one mass, and only finite ones, in GeV")
+    if isinstance(model, Likelihood):
+        poi = model.poi if poi is None else poi
+        move, why_not = model.move_to, model.why_not
+    else:
+        move, why_not = _mover(model, mass), lambda _: None
+    skipped = [Skipped(float(m), r) for m in hypotheses if (r := why_not(float(m))) is not None]
+    wanted = [float(m) for m in hypotheses if why_not(float(m)) is None]
+    if not wanted:
+        raise InputError(f"none of the masses can be a hypothesis: {_reasons(skipped)}")
+    if isinstance(model, Likelihood):
+        compiled(model.loss).reserve(model.largest_windows(wanted))
+    limits: list[Limit] = []
+    before = None if isinstance(model, Likelihood) else float(mass.value())
+    try:
+        for hypothesis in _shown(wanted, progress):
+            move(hypothesis)
+            limits.append(upper_limit(model, poi, level, method, test_statistic, blind=blind))
+    finally:
+        if before is not None:
+            mass.set_value(before)
+    return Scan.from_limits(
+        wanted,
+        limits,
+        poi=poi.name,
+        poi_label=poi_label or poi.name,
+        poi_unit=poi_unit,
+        pseudo_data=pseudo_data,
+        skipped=skipped,
+        provenance=provenance,
+    )
+
+
+def _mover(loss: Any, mass: Any) -> Callable[[float], Any]:
+    """What takes the signal of a loss to a mass."""
+    if mass is None:
+        raise InputError("give mass=, the fixed parameter of the loss that the signal is built on")
+    if mass not in loss.get_params(floating=False):
+        raise InputError(
+            f"{getattr(mass, 'name', mass)!r} is not a fixed parameter of the loss: "
+            "make it with floating=False"
+        )
+    return mass.set_value  # type: ignore[no-any-return]
+
+
+def _shown(masses: Sequence[float], progress: bool) -> Iterator[float]:
+    """The masses, with a progress bar on standard error if wanted."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not progress, transient=True) as bar:
+        task = bar.add_task("compiling", total=len(masses))
+        for mass in masses:
+            yield mass
+            bar.update(task, advance=1, description=f"{mass:.4g} GeV")
+
+
+def _reasons(skipped: Iterable[Skipped]) -> str:
+    return "; ".join(sorted({each.reason for each in skipped}))

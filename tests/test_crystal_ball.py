@@ -10,7 +10,6 @@ import tensorflow as tf
 import zfit
 from hypothesis import given, settings
 from numba_stats import crystalball_ex
-from scipy.integrate import quad
 
 from zfit_dark.pdf import CrystalBall, DoubleCB
 from zfit_dark.pdf.crystal_ball import (
@@ -32,22 +31,26 @@ def evaluate(function, *columns):
     return function(*(tf.constant(column.ravel()) for column in columns)).numpy()
 
 
-def derivatives(kernel, columns, *, second=False):
-    """Value, gradient and, if asked for, Hessian in every argument: (args, points), (args, args, points)."""
+def derivatives(kernel, points, *, second=()):
+    """Value and gradient at each point, and the rows of the Hessian of the arguments `second`.
+
+    Shapes (points,), (points, arguments), (points, rows, arguments).
+    """
 
     @tf.function(autograph=False)
-    def compute(arguments):
+    def compute(columns):
         with tf.GradientTape(persistent=True) as outer:
-            outer.watch(arguments)
+            outer.watch(columns)
             with tf.GradientTape() as inner:
-                inner.watch(arguments)
-                value = kernel(*tf.unstack(arguments))
-            gradient = inner.gradient(value, arguments)
-            rows = tf.unstack(gradient)
-        hessian = tf.stack([outer.gradient(row, arguments) for row in rows]) if second else 0.0
-        return value, gradient, hessian
+                inner.watch(columns)
+                value = kernel(*tf.unstack(columns))
+            gradient = inner.gradient(value, columns)
+            rows = [gradient[i] for i in second]
+        return value, gradient, [outer.gradient(row, columns) for row in rows]
 
-    return [array.numpy() for array in compute(tf.constant(np.array(columns, dtype=np.float64).T))]
+    value, gradient, rows = compute(tf.constant(np.transpose(points), dtype=tf.float64))
+    hessian = np.array([row.numpy().T for row in rows])
+    return value.numpy(), gradient.numpy().T, np.moveaxis(hessian, 0, 1) if second else None
 
 
 # An independent implementation in 80 digits, with powers, from the definition.
@@ -73,17 +76,13 @@ def mp_integral(lower, upper, mu, sigma, alphal, nl, alphar, nr):
             total += mp_tail(min(-a, -alphar), alphar, nr) - mp_tail(-b, alphar, nr)
         start, stop = max(a, -alphal), min(b, alphar)
         if start < stop:
-            total += mp.sqrt(mp.pi / 2) * (
-                mp.erf(stop / mp.sqrt(2)) - mp.erf(start / mp.sqrt(2))
-            )
+            total += mp.sqrt(mp.pi / 2) * (mp.erf(stop / mp.sqrt(2)) - mp.erf(start / mp.sqrt(2)))
         return sigma * total
 
 
 def mp_shape(x, mu, sigma, alphal, nl, alphar, nr):
     with mp.workdps(80):
-        x, mu, sigma, alphal, nl, alphar, nr = map(
-            mp.mpf, (x, mu, sigma, alphal, nl, alphar, nr)
-        )
+        x, mu, sigma, alphal, nl, alphar, nr = map(mp.mpf, (x, mu, sigma, alphal, nl, alphar, nr))
         t = (x - mu) / sigma
         for side, alpha, n in ((t, alphal, nl), (-t, alphar, nr)):
             if side < -alpha:
@@ -169,21 +168,28 @@ def test_against_numba_stats(seed):
 
 
 def test_integral_is_that_of_the_shape():
-    points = [(*window, MU, SIGMA, 1.2, 3.0, 1.5, 40.0) for window in WINDOWS.values()]
-    for point, integral in zip(points, evaluate(_integral, *np.transpose(points)), strict=True):
-        joints = [MU - 1.2 * SIGMA, MU, MU + 1.5 * SIGMA]
-        edges = [point[0], *(j for j in joints if point[0] < j < point[1]), point[1]]
-        expected = sum(
-            quad(lambda x: evaluate(_shape, x, *point[2:])[0], a, b, epsabs=0, epsrel=1e-11)[0]  # noqa: B023
-            for a, b in itertools.pairwise(edges)
-        )
-        assert integral == pytest.approx(expected, rel=1e-10)
+    rest = (MU, SIGMA, 1.2, 3.0, 1.5, 40.0)
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    for lower, upper in WINDOWS.values():
+        joints = (j for j in (MU - 1.2 * SIGMA, MU, MU + 1.5 * SIGMA) if lower < j < upper)
+        expected = 0.0
+        for a, b in itertools.pairwise([lower, *joints, upper]):
+            values = evaluate(_shape, 0.5 * (a + b + (b - a) * nodes), *rest)
+            expected += 0.5 * (b - a) * np.sum(weights * values)
+        assert evaluate(_integral, lower, upper, *rest)[0] == pytest.approx(expected, rel=1e-11)
 
 
 GRADIENT_POINTS = [
     (*window, MU, SIGMA, alpha, n, 1.7, 1.0 if n == 1 else 2.0 + n)
     for window in ((0.31, 0.69), (0.5, 0.69), (0.31, 0.47), (0.52, 0.6), (0.503, 0.507))
-    for alpha, n in ((0.05, 3.0), (1.2, 1.0), (1.2, 1 + 1e-7), (1.0, 150.0), (2.0, 1000.0), (10.0, 2.0))
+    for alpha, n in (
+        (0.05, 3.0),
+        (1.2, 1.0),
+        (1.2, 1 + 1e-7),
+        (1.0, 150.0),
+        (2.0, 1000.0),
+        (10.0, 2.0),
+    )
 ]
 
 
@@ -194,23 +200,21 @@ def test_integral_gradient_against_80_digits():
         expected = [float(mp_derivative(mp_integral, point, axis)) for axis in range(8)]
         # each derivative to 1e-10 of itself, or of what it changes the integral by in one width
         scale = 1e-13 * abs(value[i]) / np.array([SIGMA] * 4 + [1.0] * 4)
-        error = np.abs(gradient[:, i] - expected)
-        assert np.all(error <= 1e-10 * np.abs(expected) + scale), (point, gradient[:, i], expected)
+        error = np.abs(gradient[i] - expected)
+        assert np.all(error <= 1e-10 * np.abs(expected) + scale), (point, gradient[i], expected)
 
 
 def test_integral_hessian_against_80_digits():
-    points = [p for p in GRADIENT_POINTS if p[0] != 0.5][::3]
-    _, _, hessian = derivatives(double_cb_integral, points, second=True)
+    points = [point for point in GRADIENT_POINTS if point[0] != 0.5][::5]
+    rows = (2, 3, 4, 5)  # mu, sigma, alphal, nl
+    _, _, hessian = derivatives(double_cb_integral, points, second=rows)
+    unit = np.array([SIGMA] * 4 + [1.0] * 4)
     for i, point in enumerate(points):
         expected = np.array(
-            [
-                [float(mp_derivative(mp_integral, point, a, b)) for b in range(8)]
-                for a in range(8)
-            ]
+            [[float(mp_derivative(mp_integral, point, a, b)) for b in range(8)] for a in rows]
         )
-        unit = np.array([SIGMA] * 4 + [1.0] * 4)
-        scale = 1e-12 * float(mp_integral(*point)) / np.outer(unit, unit)
-        assert np.all(np.abs(hessian[:, :, i] - expected) <= 1e-9 * np.abs(expected) + scale), point
+        scale = 1e-12 * float(mp_integral(*point)) / np.outer(unit[list(rows)], unit)
+        assert np.all(np.abs(hessian[i] - expected) <= 1e-9 * np.abs(expected) + scale), point
 
 
 def test_shape_gradient_against_80_digits():
@@ -220,20 +224,20 @@ def test_shape_gradient_against_80_digits():
         for alpha, n in ((0.05, 3.0), (1.2, 1.0), (1.0, 150.0), (2.0, 1000.0), (10.0, 2.0))
     ]
     _, gradient, _ = derivatives(lambda *args: tf.exp(double_cb_log_shape(*args)), points)
-    expected = [[float(mp_derivative(mp_shape, p, axis)) for p in points] for axis in range(7)]
+    expected = [[float(mp_derivative(mp_shape, p, axis)) for axis in range(7)] for p in points]
     np.testing.assert_allclose(gradient, expected, rtol=1e-10, atol=1e-300)
 
 
 def test_gradient_where_the_pieces_join():
-    """At a joint, at the peak and at a window edge on them the derivatives are those of both sides."""
+    """With a limit on a joint or on the peak, the derivatives are those of both sides."""
     alphal, alphar = 1.2, 1.5
     joints = (MU - alphal * SIGMA, MU, MU + alphar * SIGMA)
     rest = (MU, SIGMA, alphal, 3.0, alphar, 4.0)
-    for edge in joints:
-        points = [(edge + shift, 0.65, *rest) for shift in (-1e-9, 0.0, 1e-9)]
-        _, gradient, _ = derivatives(double_cb_integral, points)
-        np.testing.assert_allclose(gradient[:, 1], gradient[:, 0], rtol=1e-5, atol=1e-9)
-        np.testing.assert_allclose(gradient[:, 1], gradient[:, 2], rtol=1e-5, atol=1e-9)
+    points = [(joint + shift, 0.65, *rest) for shift in (-1e-9, 0.0, 1e-9) for joint in joints]
+    _, gradient, _ = derivatives(double_cb_integral, points)
+    below, at, above = np.split(gradient, 3)
+    np.testing.assert_allclose(at, below, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(at, above, rtol=1e-5, atol=1e-9)
 
 
 def test_one_sided_is_the_double_sided_with_one_tail():
@@ -269,18 +273,17 @@ def double_cb(obs):
     return DoubleCB(*parameters, obs, extended=zfit.Parameter("n_signal", 250.0))
 
 
-@pytest.mark.parametrize("alpha", [1.2, -0.8])
-def test_agrees_with_zfit(obs, alpha):
+@pytest.mark.parametrize(("alpha", "tail"), [(1.2, (0.3, 0.4)), (-0.8, (0.6, 0.7))])
+def test_agrees_with_zfit(obs, alpha, tail):
     x = np.linspace(0.3, 0.7, 81)
-    spaces = [obs, obs.with_limits((0.45, 0.5)), obs.with_limits((0.6, 0.7))]
+    spaces = [obs, obs.with_limits((0.45, 0.5)), obs.with_limits(tail)]
     arguments = (0.5, 0.01, alpha, 3.0)
     ours, theirs = CrystalBall(*arguments, obs), zfit.pdf.CrystalBall(*arguments, obs=obs)
     np.testing.assert_allclose(ours.pdf(x, norm=False), theirs.pdf(x, norm=False), rtol=1e-12)
     np.testing.assert_allclose(ours.pdf(x), theirs.pdf(x), rtol=1e-12)
     for space in spaces:
         expected = theirs.integrate(space, norm=False)
-        # zfit takes differences of erf, which cancel away from the peak
-        np.testing.assert_allclose(ours.integrate(space, norm=False), expected, rtol=1e-9)
+        np.testing.assert_allclose(ours.integrate(space, norm=False), expected, rtol=1e-12)
 
 
 def test_agrees_with_zfit_double(obs, double_cb):
@@ -297,8 +300,9 @@ def test_finite_where_powers_overflow(obs):
     arguments = (0.5, 0.01, 1.0, 150.0, 1.0, 150.0)
     x = np.linspace(0.3, 0.7, 101)
     ours = DoubleCB(*arguments, obs).pdf(x)
-    numba = crystalball_ex.pdf(x, 1.0, 150.0, 0.01, 1.0, 150.0, 0.01, 0.5)
-    np.testing.assert_allclose(ours, numba, rtol=1e-10)  # all of it lies inside
+    numba = 1.0, 150.0, 0.01, 1.0, 150.0, 0.01, 0.5
+    inside = np.diff(crystalball_ex.cdf(np.array([0.3, 0.7]), *numba))
+    np.testing.assert_allclose(ours, crystalball_ex.pdf(x, *numba) / inside, rtol=1e-10)
 
 
 def test_binned_total_is_the_yield(obs, double_cb):
@@ -318,18 +322,19 @@ def test_binned_total_of_a_very_narrow_peak():
     assert counts.sum() == pytest.approx(10.0, rel=1e-12)
 
 
-def test_compiled_and_batched(double_cb):
+def test_compiled_and_batched():
     """XLA and vectorised maps give what the graph gives, to the second derivative."""
     points = np.array(GRADIENT_POINTS)
 
     def everything(arguments):
-        with tf.GradientTape(persistent=True) as outer:
+        with tf.GradientTape() as outer:
             outer.watch(arguments)
             with tf.GradientTape() as inner:
                 inner.watch(arguments)
                 value = double_cb_integral(*tf.unstack(arguments))
-            rows = tf.unstack(inner.gradient(value, arguments))
-        return value, tf.stack(rows), tf.stack([outer.gradient(r, arguments) for r in rows])
+            gradient = inner.gradient(value, arguments)
+            slope = gradient[3]  # in sigma
+        return value, gradient, outer.gradient(slope, arguments)[tf.newaxis]
 
     traced = tf.function(everything, autograph=False).get_concrete_function(
         tf.TensorSpec([8], tf.float64)
@@ -338,16 +343,12 @@ def test_compiled_and_batched(double_cb):
         lambda batch: tf.vectorized_map(traced, batch, fallback_to_while_loop=False),
         autograph=False,
     ).get_concrete_function(tf.TensorSpec(points.shape, tf.float64))
-    compiled = tf.function(batch, jit_compile=True, autograph=False)
-    value, gradient, hessian = derivatives(double_cb_integral, points, second=True)
-    for ours, expected in zip(
-        compiled(tf.constant(points)),
-        (value, gradient.T, np.moveaxis(hessian, -1, 0)),
-        strict=True,
-    ):
-        scale = 1e-12 * np.abs(expected).max(axis=tuple(range(1, expected.ndim)), keepdims=True)
+    compiled = tf.function(batch, jit_compile=True, autograph=False)(tf.constant(points))
+    expected = derivatives(double_cb_integral, points, second=(3,))
+    for ours, graph in zip(compiled, expected, strict=True):
+        scale = 1e-12 * np.abs(graph).max(axis=tuple(range(1, graph.ndim)), keepdims=True)
         assert np.all(np.isfinite(ours))
-        assert np.all(np.abs(ours - expected) <= 1e-9 * np.abs(expected) + scale)
+        assert np.all(np.abs(ours - graph) <= 1e-9 * np.abs(graph) + scale)
 
 
 def test_sum_and_fit(obs):
@@ -367,7 +368,9 @@ def test_sum_and_fit(obs):
     # seeded; the bounds are 4 standard deviations
     assert float(mu.value()) == pytest.approx(0.5, abs=4 * 0.008 / np.sqrt(400))
     assert float(n_signal.value()) == pytest.approx(400.0, abs=4 * 30)
-    assert float(n_signal.value() + n_background.value()) == pytest.approx(2400.0, rel=1e-4)
+    # the maximum is there exactly; Minuit stops within a small part of a standard deviation
+    total = float(n_signal.value() + n_background.value())
+    assert total == pytest.approx(2400.0, abs=0.1 * 2400**0.5)
 
 
 def test_sample(double_cb):
@@ -383,7 +386,8 @@ def test_sample(double_cb):
 def test_hs3_round_trip(obs, double_cb):
     x = np.linspace(0.3, 0.7, 11)
     single = CrystalBall(zfit.Parameter("mu", 0.4), 0.01, -1.0, 3.0, obs)
-    for pdf in (double_cb, single, zfit.pdf.SumPDF([double_cb, single], fracs=[0.3])):
+    other = CrystalBall(0.5, 0.01, 1.0, 3.0, obs)
+    for pdf in (double_cb, single, zfit.pdf.SumPDF([other, single], fracs=[0.3])):
         dumped = zfit.hs3.dumps(pdf)
         (loaded,) = zfit.hs3.loads(dumped)["distributions"].values()
         assert type(loaded) is type(pdf)

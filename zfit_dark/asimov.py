@@ -1,7 +1,8 @@
 """The Asimov set without bins: quadrature nodes, weighted with the expected density.
 
-A sum over the nodes is the integral that an infinitely finely binned Asimov set would give. The nodes
-follow the signal and stop at the edges of holes, so that a few hundred are as good as any number.
+A sum over the nodes is the integral that an infinitely finely binned Asimov set would give. The
+nodes follow the signal and stop at the edges of holes, so that a few hundred are as good as any
+number.
 """
 
 from __future__ import annotations
@@ -19,13 +20,19 @@ ORDER = 10
 """Gauss-Legendre nodes of a panel."""
 
 GRID = ORDER * PANELS
-"""Points at which the signal is looked for, first evenly over the range, then closer, three times."""
+"""Points at which the signal is looked for, first evenly over the range, then twice closer."""
+
+_GROWTH = 0.5
+"""A panel is at most wider than another by this times their distance."""
 
 _ABSCISSAE, _WEIGHTS = np.polynomial.legendre.leggauss(ORDER)
 
 
 def panel_edges(breakpoints: FloatArray, grid: FloatArray, signal: FloatArray) -> FloatArray:
-    """Edges of the quadrature panels: half of them spread evenly, half where the signal is.
+    """Edges of the quadrature panels: narrow where the signal is, ever wider away from it.
+
+    Panels that only followed the signal would be narrow in it and, next to it, as wide as the rest
+    of the range: the first of those would lose what is left of the tail.
 
     Args:
         breakpoints: where the density may jump, ascending; the first and last are the ends.
@@ -35,16 +42,29 @@ def panel_edges(breakpoints: FloatArray, grid: FloatArray, signal: FloatArray) -
     Returns:
         Panel edges, ascending, with all breakpoints among them.
     """
-    importance = np.sqrt(np.abs(signal))
-    cell = np.diff(grid)
-    inside = 0.5 * (importance[1:] + importance[:-1]) * cell
-    total = inside.sum()
-    even = cell / cell.sum()
-    density = 0.5 * even + 0.5 * (inside / total if total > 0 else even)
-    cumulative = np.concatenate([[0.0], np.cumsum(density)])
-    edges = np.interp(np.linspace(0, 1, PANELS + 1), cumulative / cumulative[-1], grid)
+    size = np.abs(signal)
+    density = 0.2 * _share(np.ones(len(grid)), grid)
+    density += 0.4 * _share(np.sqrt(size), grid) + 0.4 * _share(size, grid)
+    width, reach = 1.0 / (PANELS * density), _GROWTH * grid
+    after = np.minimum.accumulate(width - reach) + reach
+    before = np.minimum.accumulate((width + reach)[::-1])[::-1] - reach
+    density = 1.0 / np.minimum(after, before)
+    cumulative = np.concatenate([[0.0], np.cumsum(_cells(density, grid))])
+    edges = np.interp(np.linspace(0, cumulative[-1], PANELS + 1), cumulative, grid)
     edges[[0, -1]] = breakpoints[[0, -1]]
     return np.sort(np.concatenate([edges, breakpoints[1:-1]]))
+
+
+def _share(weight: FloatArray, grid: FloatArray) -> FloatArray:
+    """A weight with integral one over the grid; evenly one if there is none."""
+    total = _cells(weight, grid).sum()
+    return weight / total if total > 0 else np.full(len(grid), 1.0 / (grid[-1] - grid[0]))
+
+
+def _cells(density: FloatArray, grid: FloatArray) -> FloatArray:
+    """Integrals between the points of a grid."""
+    cells: FloatArray = 0.5 * (density[1:] + density[:-1]) * np.diff(grid)
+    return cells
 
 
 def gauss_legendre(edges: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -74,13 +94,16 @@ def quadrature(
     Returns:
         nodes and weights, one array a channel.
     """
-    grids = [np.linspace(cuts[0], cuts[-1], GRID) for cuts in breakpoints]
+    edges = [
+        np.sort(np.concatenate([np.linspace(cuts[0], cuts[-1], PANELS + 1), cuts[1:-1]]))
+        for cuts in breakpoints
+    ]
+    share = np.linspace(0, 1, GRID)
     for _ in range(3):
+        grids = [np.interp(share, np.linspace(0, 1, len(e)), e) for e in edges]
         edges = [
             panel_edges(cuts, grid, density)
             for cuts, grid, density in zip(breakpoints, grids, signal(grids), strict=True)
         ]
-        share = np.linspace(0, 1, GRID)
-        grids = [np.interp(share, np.linspace(0, 1, len(e)), e) for e in edges]
     rules = [gauss_legendre(e) for e in edges]
     return [nodes for nodes, _ in rules], [weights for _, weights in rules]

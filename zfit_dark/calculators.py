@@ -180,6 +180,10 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: 
         self.signal_per_poi = 0.0
         """Expected signal events in all channels per unit of the parameter of interest."""
 
+    def outdated(self) -> bool:
+        """Whether parameters were fixed or released since."""
+        return self._compiled.outdated()
+
     def refresh(self) -> None:
         """Take the data and the fixed parameters as they are now."""
         if self._held or self._blind is not None:
@@ -189,14 +193,20 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: 
             self._state = state
             self._sample = self._compiled.observed()
 
-    def blind(self, theta: FloatArray) -> None:
-        """Never look at the data again: from now on there are only Asimov sets.
+    @contextmanager
+    def blind(self, theta: FloatArray) -> Iterator[None]:
+        """Within this context the data are not looked at: there are only Asimov sets.
 
         Args:
             theta: parameters of the model without signal, shape (parameters,).
         """
         self._forget()
-        self._blind = theta
+        self._blind, self._state = theta, None
+        try:
+            yield
+        finally:
+            self._forget()
+            self._blind = None
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -346,3 +356,12 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: 
             safe = np.where(beyond & (qalt > 0), rootalt, 1.0)
             palt = np.where(beyond, norm.sf((qobs - qalt) / (2.0 * safe)) + both, palt)
         return palt
+
+
+def calculator(loss: Any) -> AsymptoticCalculator:
+    """The asymptotic calculator of a loss, made once and kept with the loss."""
+    known: AsymptoticCalculator | None = vars(loss).get("_zfit_dark_calculator")
+    if known is None or known.outdated():
+        known = AsymptoticCalculator(loss)
+        loss._zfit_dark_calculator = known
+    return known

@@ -228,7 +228,7 @@ def scan(
 
     for fit in search.fits(sample, limits):
         path = out / f"fit_{fit.mass:.4f}.png"
-        written += _save(plot.fit(fit), [path])
+        written += _save(plot.fit(fit, observable_label=search.OBSERVABLE_LABEL), [path])
     if not quiet:
         print(limits.summary())
         _tell(written)

@@ -12,6 +12,7 @@ from scipy.optimize.elementwise import bracket_root, find_root
 from scipy.stats import norm
 
 from zfit_dark.calculators import POI, AsymptoticCalculator, POIarray, ProfileLikelihood
+from zfit_dark.calculators import calculator as calculator_of
 from zfit_dark.errors import InputError
 from zfit_dark.likelihood import Likelihood
 from zfit_dark.newton import FloatArray
@@ -72,17 +73,18 @@ def upper_limit(
         raise InputError(f"test_statistic={test_statistic!r} is not known; give 'qtilde' or 'q'")
     if blind and not isinstance(model, Likelihood):
         raise InputError("a bare loss does not know its sidebands: give a Likelihood to be blind")
-    calculator = AsymptoticCalculator(loss)
+    calculator = calculator_of(loss)
     null = POI(poi, 0.0)
     warnings: list[str] = []
     poi_hat = poi_error = p0 = np.nan
     if blind:
         with model.signal_region_hidden():
             sidebands = calculator.observed(poi)
-            calculator.blind(sidebands.theta(0.0))
-        failed = sidebands.failed
-        asimov = calculator.asimov(null)
-        limits = _roots(calculator, asimov, poi, 1 - level, test_statistic == "qtilde", poi_hat)
+            background, failed = sidebands.theta(0.0), sidebands.failed
+        with calculator.blind(background):
+            asimov = calculator.asimov(null)
+            limits = _roots(calculator, asimov, poi, 1 - level, test_statistic == "qtilde", poi_hat)
+            quality = calculator.asimov_error, calculator.signal_per_poi
     else:
         with calculator.held():
             observed = calculator.observed(poi)
@@ -93,19 +95,21 @@ def upper_limit(
             p0 = float(calculator.pvalue(null, onesideddiscovery=True)[0][0])
             asimov = calculator.asimov(null)
             limits = _roots(calculator, asimov, poi, 1 - level, test_statistic == "qtilde", poi_hat)
+            quality = calculator.asimov_error, calculator.signal_per_poi
         failed = observed.failed
+    asimov_error, signal_per_poi = quality
     if failed := failed | asimov.failed:
         warnings.append(f"fits did not converge at {poi.name} = {_listed(failed)}")
     if not np.isfinite(limits[:5]).all():
         warnings.append("an expected limit was not found")
     if not blind and not np.isfinite(limits[5]):
         warnings.append("the observed limit was not found")
-    if calculator.asimov_error > _NODE_TOLERANCE:
+    if asimov_error > _NODE_TOLERANCE:
         warnings.append(
-            f"integral of the model and sum over its Asimov set differ by {calculator.asimov_error:.1e}"
+            f"integral of the model and sum over its Asimov set differ by {asimov_error:.1e}"
         )
     valid = not warnings
-    warnings += _few_events(calculator.signal_per_poi, asimov.error(0.0))
+    warnings += _few_events(signal_per_poi, asimov.error(0.0))
     return Limit(
         observed=limits[5],
         expected=tuple(limits[:5]),  # type: ignore[arg-type]
@@ -135,7 +139,7 @@ def significance(model: Any, poi: Any = None) -> float:
         InputError: if the parameter does not float in the loss, or the fit did not converge.
     """
     loss, poi = _loss_and_poi(model, poi)
-    calculator = AsymptoticCalculator(loss)
+    calculator = calculator_of(loss)
     _, converged = _best_fit(calculator, poi)
     if not converged:
         raise InputError(f"the fit of {poi.name} did not converge; no significance")

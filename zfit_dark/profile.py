@@ -34,10 +34,11 @@ from zfit_dark.newton import FloatArray, Minimum, Objective, minimise
 UNBINNED = (zfit.loss.UnbinnedNLL, zfit.loss.ExtendedUnbinnedNLL)
 BINNED = (zfit.loss.BinnedNLL, zfit.loss.ExtendedBinnedNLL)
 
-BATCH = {"data": 2, "nodes": 6}
-"""Fits that share one call, for the data and for Asimov sets: one compiled program each."""
+BATCH = {"small": 6, "large": 2}
+"""Fits that share one call, for small samples (Asimov sets, most windows) and for large ones."""
 
-_SMALLEST_CAPACITY = 64
+_SMALL = 2048
+_SMALLEST_CAPACITY = 512
 _SHAPES_OF_PARAMETER = ("value", "read_value", "_dense_var_to_tensor")
 
 
@@ -49,7 +50,7 @@ class Sample:
         points: one array a channel, shape (points, observables); shape (bins, 0) for a binned channel.
         weights: one array a channel, shape (points,).
         fixed: values of the fixed parameters.
-        kind: "data" or "nodes"; samples of a kind share their programs.
+        size: "small" or "large"; samples of a size share their programs.
         capacity: number of points that each channel is padded to.
         table: what the compiled programs read (points, weights and densities that no fit changes).
     """
@@ -57,7 +58,7 @@ class Sample:
     points: tuple[FloatArray, ...]
     weights: tuple[FloatArray, ...]
     fixed: FloatArray
-    kind: str
+    size: str
     capacity: tuple[int, ...]
     table: tf.Tensor
 
@@ -120,11 +121,15 @@ class _Channel:
             events += pdf_yield
         return density, events
 
-    def breakpoints(self) -> FloatArray:
-        """Where the density may jump: the edges of the observable and of every hole, now."""
+    def breakpoints(self, value: Callable[[Any], float]) -> FloatArray:
+        """Where the density may jump: the edges of the observable and of every hole.
+
+        Args:
+            value: tells the value of an edge that is a parameter.
+        """
         low, high = (float(np.ravel(edge)[0]) for edge in self.model.space.v1.limits)
-        inside = [edge for edge in _hole_edges(self.model) if low < edge < high]
-        return np.unique(np.array([low, *inside, high]))
+        edges = (e if isinstance(e, float) else value(e) for e in _hole_edges(self.model))
+        return np.unique(np.array([low, high, *(edge for edge in edges if low < edge < high)]))
 
     def _data(self, points: tf.Tensor) -> Any:
         return zfit.Data.from_tensor(self.model.space, points, guarantee_limits=True)
@@ -162,10 +167,10 @@ def _own_parameters(pdf: Any) -> Iterator[Any]:
         yield from _own_parameters(daughter)
 
 
-def _hole_edges(pdf: Any) -> Iterator[float]:
-    """Edges of the holes of a PDF and of all that it is made of."""
+def _hole_edges(pdf: Any) -> Iterator[Any]:
+    """Edges, numbers or parameters, of the holes of a PDF and of all that it is made of."""
     for interval in getattr(pdf, "intervals", ()):
-        yield from (float(edge if isinstance(edge, float) else edge.value()) for edge in interval)
+        yield from interval
     if isinstance(pdf, zfit.pdf.TruncatedPDF):
         for limit in pdf.limits:
             yield from (float(np.ravel(edge)[0]) for edge in limit.v1.limits)
@@ -212,6 +217,12 @@ class CompiledLoss:
 
     # ------------------------------------------------------------------ samples
 
+    def outdated(self) -> bool:
+        """Whether parameters were fixed or released since."""
+        return not all(p.floating for p in self.parameters) or any(
+            p.floating for p in self._fixed_parameters
+        )
+
     def values(self) -> FloatArray:
         """Present values of the floating parameters, shape (parameters,)."""
         return np.array([float(parameter.value()) for parameter in self.parameters])
@@ -245,7 +256,7 @@ class CompiledLoss:
 
     def observed(self) -> Sample:
         """The data of the loss as they are now, with the fixed parameters as they are now."""
-        return self.sample(*self._data(), kind="data")
+        return self.sample(*self._data())
 
     def fingerprint(self) -> int:
         """A number that changes with the data, their weights or the fixed parameters."""
@@ -267,33 +278,22 @@ class CompiledLoss:
         return points, weights
 
     def reserve(self, events: Sequence[int]) -> None:
-        """Compile for this many events a channel, so that a scan never needs a second program."""
-        known = self._capacity.get("data", (0,) * len(self._channels))
-        self._capacity["data"] = tuple(
-            max(old, _rounded(new)) for old, new in zip(known, events, strict=True)
-        )
+        """Make room for this many events a channel, so that a scan never needs a second program."""
+        self._make_room(_size(events), [_rounded(n) for n in events])
 
-    def sample(
-        self, points: Sequence[FloatArray], weights: Sequence[FloatArray], *, kind: str
-    ) -> Sample:
+    def sample(self, points: Sequence[FloatArray], weights: Sequence[FloatArray]) -> Sample:
         """Points and weights made ready for the programs.
 
         Args:
             points: one array a channel, shape (points, observables).
             weights: one array a channel, shape (points,).
-            kind: "data" or "nodes"; samples of a kind share their programs.
         """
         needed = [len(weight) for weight in weights]
-        known = self._capacity.get(kind)
         if any(channel.binned for channel in self._channels):
-            capacity = tuple(needed)
-        elif known is None:
-            capacity = tuple(_rounded(n) for n in needed)
+            size, capacity = "small", tuple(needed)
         else:
-            capacity = tuple(
-                old if n <= old else _rounded(n) for n, old in zip(needed, known, strict=True)
-            )
-        self._capacity[kind] = capacity
+            size = _size(needed)
+            capacity = self._make_room(size, [_rounded(n) for n in needed])
         fixed = self._with_derived(self.fixed_values())
         blocks = []
         for channel, n, x, w in zip(self._channels, capacity, points, weights, strict=True):
@@ -307,7 +307,13 @@ class CompiledLoss:
             table = program(tf.constant(fixed), tf.constant(bare))
         else:
             table = tf.constant(bare)
-        return Sample(tuple(points), tuple(weights), fixed, kind, capacity, table)
+        return Sample(tuple(points), tuple(weights), fixed, size, capacity, table)
+
+    def _make_room(self, size: str, events: list[int]) -> tuple[int, ...]:
+        """Capacity of the samples of a size, grown if it must be."""
+        known = self._capacity.get(size, (0,) * len(events))
+        self._capacity[size] = tuple(map(max, known, events))
+        return self._capacity[size]
 
     def asimov(self, theta: FloatArray, poi: Any) -> tuple[Sample, float, float]:
         """The Asimov set of these parameters: the expectation itself taken as data.
@@ -344,7 +350,18 @@ class CompiledLoss:
             sizes = [np.size(d.values()) for d in self.loss.data]
             nodes, widths = [np.empty(n) for n in sizes], [np.ones(n) for n in sizes]
         else:
-            nodes, widths = quadrature([c.breakpoints() for c in self._channels], signal)
+            values = dict(
+                zip(
+                    self._fixed_parameters + self._derived_parameters,
+                    self._with_derived(self.fixed_values()),
+                    strict=True,
+                )
+            )
+
+            def value(edge: Any) -> float:
+                return float(values[edge] if edge in values else edge.value())
+
+            nodes, widths = quadrature([c.breakpoints(value) for c in self._channels], signal)
         weights, worst, signal_per_poi = [], 0.0, 0.0
         densities = self.density(theta, tangent, self._at_points(nodes))
         for channel, width, data, (density, slope, events, signal_events) in zip(
@@ -362,14 +379,14 @@ class CompiledLoss:
             np.empty((len(x), 0)) if c.binned else x[:, None]
             for c, x in zip(self._channels, nodes, strict=True)
         ]
-        return self.sample(points, weights, kind="nodes"), worst, signal_per_poi
+        return self.sample(points, weights), worst, signal_per_poi
 
     def _at_points(self, points: list[FloatArray]) -> Sample:
         shaped = [
             np.empty((len(x), 0)) if c.binned else x[:, None]
             for c, x in zip(self._channels, points, strict=True)
         ]
-        return self.sample(shaped, [np.ones(len(x)) for x in points], kind="nodes")
+        return self.sample(shaped, [np.ones(len(x)) for x in points])
 
     # ------------------------------------------------------------------ evaluation
 
@@ -386,7 +403,7 @@ class CompiledLoss:
             value (fits,), gradient (fits, parameters), curvature (fits, parameters, parameters). The value
             is that of the zfit loss up to a constant that depends only on the sample.
         """
-        size, batch = theta.shape[1], BATCH[sample.kind]
+        parameters, batch = theta.shape[1], BATCH[sample.size]
         program = self._program("likelihood", sample.capacity, batch, self._likelihood_program)
         fixed = tf.constant(sample.fixed)
         parts = []
@@ -395,7 +412,8 @@ class CompiledLoss:
             rows = np.concatenate([rows, np.repeat(rows[:1], batch - len(rows), axis=0)])
             parts.append(program(tf.constant(rows), fixed, sample.table).numpy())
         out = np.concatenate(parts)[: len(theta)]
-        return out[:, 0], out[:, 1 : size + 1], out[:, size + 1 :].reshape(-1, size, size)
+        bend = out[:, parameters + 1 :].reshape(-1, parameters, parameters)
+        return out[:, 0], out[:, 1 : parameters + 1], bend
 
     def density(
         self, theta: FloatArray, tangent: FloatArray, sample: Sample
@@ -522,7 +540,7 @@ class CompiledLoss:
                     lambda *args, each=each: build(capacity, each, *args), autograph=False
                 ).get_concrete_function(*signature)
                 compiled = tf.function(
-                    lambda *args, traced=traced: traced(*args), jit_compile=True, autograph=False
+                    _WITH_ARGUMENTS[len(signature)](traced), jit_compile=True, autograph=False
                 ).get_concrete_function(*signature)
                 compiled(*trial)
             except (tf.errors.OpError, ValueError, NotImplementedError) as error:
@@ -703,6 +721,14 @@ def _with_slopes(
     return density, integral, slopes, inner.gradient(integral, at, unconnected_gradients="zero")
 
 
+# With a bare *args TensorFlow would take every call for a wrong one first, and format an error.
+_WITH_ARGUMENTS: dict[int, Callable[..., Any]] = {
+    1: lambda traced: lambda a: traced(a),
+    2: lambda traced: lambda a, b: traced(a, b),
+    3: lambda traced: lambda a, b, c: traced(a, b, c),
+}
+
+
 def _vectorised(function: Callable[..., Any], rows: tf.Tensor) -> Any:
     return tf.vectorized_map(function, rows, fallback_to_while_loop=False)
 
@@ -713,6 +739,10 @@ def _looped(function: Callable[..., Any], rows: tf.Tensor) -> Any:
 
 def _limit(limit: Any, absent: float) -> float:
     return absent if limit is None else float(limit)
+
+
+def _size(events: Sequence[int]) -> str:
+    return "small" if max(events) <= _SMALL else "large"
 
 
 def _rounded(events: int) -> int:
@@ -736,7 +766,7 @@ def compiled(loss: Any) -> CompiledLoss:
     It is made anew if parameters were fixed or released meanwhile.
     """
     known: CompiledLoss | None = vars(loss).get("_zfit_dark_compiled")
-    if known is None or set(known.parameters) != set(loss.get_params(floating=True)):
+    if known is None or known.outdated():
         known = CompiledLoss(loss)
         loss._zfit_dark_compiled = known
     return known

@@ -12,21 +12,30 @@ from zfit_dark.errors import InputError
 
 
 class SinglePDFFunctor(BaseFunctor):
-    """A PDF of one observable made from one other, by default extended with the yield of that.
+    """A PDF of one observable made from one other, by default with the space and yield of that.
 
     Raises:
         InputError: if the inner PDF has more than one observable, or no yield where
             `extended` is True.
     """
 
-    def __init__(self, pdf: Any, *, extended: Any, **arguments: Any) -> None:
+    def __init__(self, pdf: Any, *, obs: Any, extended: Any, **arguments: Any) -> None:
         kind = type(self).__name__
         if pdf.n_obs != 1:
             raise InputError(f"{kind} takes a PDF of one observable, {pdf.name} has {pdf.n_obs}")
         if extended is True and not pdf.is_extended:
             raise InputError(f"{kind}: extended=True, but {pdf.name} has no yield: give one")
         inherited = extended is None or extended is True
-        super().__init__(pdfs=pdf, extended=pdf.get_yield() if inherited else extended, **arguments)
+        super().__init__(
+            pdfs=pdf,
+            obs=self._image(pdf.space) if obs is None else obs,
+            extended=pdf.get_yield() if inherited else extended,
+            **arguments,
+        )
+
+    def _image(self, space: Any) -> Any:
+        """The space of the inner PDF as this one has it."""
+        return space
 
     @property
     def pdfs_extended(self) -> list[bool]:

@@ -69,7 +69,7 @@ class ModifiedMass(SinglePDFFunctor, SerializableMixin):
         self._mass = daughter_mass(daughter)
         super().__init__(
             pdf,
-            obs=_image(pdf.space, self._mass) if obs is None else obs,
+            obs=obs,
             extended=extended,
             norm=norm,
             name="ModifiedMass" if name is None else name,
@@ -85,6 +85,17 @@ class ModifiedMass(SinglePDFFunctor, SerializableMixin):
                 )
         if self.is_extended and self.get_yield() is pdf.get_yield():
             self._check_same_events()
+
+    def _image(self, space: Any) -> Any:
+        lower, upper = bounds(space)
+        threshold = 2.0 * self._mass
+        if upper <= threshold:
+            raise InputError(
+                f"the mass range {lower:.6g} to {upper:.6g} GeV lies below the threshold"
+                f" 2m = {threshold:.6g} GeV: nothing of it is left in M′"
+            )
+        start, stop = modified_mass([max(lower, threshold), upper], self._mass)
+        return zfit.Space(space.obs, float(start), float(stop))
 
     def _check_same_events(self) -> None:
         inner = bounds(self.pdfs[0].norm)
@@ -138,18 +149,6 @@ class ModifiedMass(SinglePDFFunctor, SerializableMixin):
             "label": self.label,
         }
         return type(self)(**(arguments | overrides))
-
-
-def _image(space: Any, mass: float) -> Any:
-    """A space in M as a space in M′."""
-    lower, upper = bounds(space)
-    if upper <= 2.0 * mass:
-        raise InputError(
-            f"the mass range {lower:.6g} to {upper:.6g} GeV lies below the threshold"
-            f" 2m = {2.0 * mass:.6g} GeV: nothing of it is left in M′"
-        )
-    start = modified_mass(max(lower, 2.0 * mass), mass)
-    return zfit.Space(space.obs, start, modified_mass(upper, mass))
 
 
 class _ModifiedMassRepr(SinglePDFFunctorRepr):

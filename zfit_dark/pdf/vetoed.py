@@ -120,7 +120,7 @@ class Vetoed(SinglePDFFunctor, SerializableMixin):
                 for side, edge in zip(("low", "high"), interval, strict=True)
                 if isinstance(edge, ZfitParameter)
             },
-            obs=pdf.space if obs is None else obs,
+            obs=obs,
             extended=extended,
             norm=norm,
             name="Vetoed" if name is None else name,

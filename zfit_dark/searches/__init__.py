@@ -47,6 +47,10 @@ class Search(Protocol):
     def MODES(self) -> tuple[str, ...]:  # noqa: N802
         """The decay modes."""
 
+    @property
+    def OBSERVABLE_LABEL(self) -> str:  # noqa: N802
+        """Axis label of the mass of the candidates."""
+
     def generate(
         self,
         seed: int = ...,

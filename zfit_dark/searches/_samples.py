@@ -104,7 +104,7 @@ def write_pseudo_data(
 ) -> None:
     """Write a ROOT file with one TTree per mode and the mark of pseudo-data.
 
-    The file appears in one step, when it is complete.
+    Its folder is made if it is not there. The file appears in one step, when it is complete.
 
     Args:
         path: The file.
@@ -119,6 +119,7 @@ def write_pseudo_data(
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with uproot.recreate(temporary) as file:
             file[_MARK] = json.dumps(dict(record))
             for mode, branches in trees.items():

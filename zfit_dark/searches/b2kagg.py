@@ -133,6 +133,7 @@ NUMBERS = load_numbers(data_file("b2kagg"), Numbers)
 NAME = "b2kagg"
 TITLE = NUMBERS.title
 POI_LABEL = r"$\mathcal{B}(B^+ \to K^+ a)$"
+OBSERVABLE_LABEL = r"$M_{\gamma\gamma}$ [GeV]"
 
 _RESOLUTION = SignalShape(
     np.array(NUMBERS.resolution.mass),
@@ -489,7 +490,7 @@ def scan(
         masses: Hypotheses in GeV; those of `masses` if not given.
         max_masses: Take so many of them, spread evenly, the first and the last among them.
         modes: Some of `MODES`; None for all.
-        seed: Of the pseudo-data.
+        seed: See `read`, as for `inject` and `cut`; a `Sample` has been read already.
         inject: Signals in the pseudo-data.
         cut: Selects entries of the file.
         blind: Expected limits only, from the sidebands.

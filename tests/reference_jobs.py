@@ -1,6 +1,7 @@
 """The two reference jobs on plain zfit models: one channel, and four that share a signal.
 
-Pseudo-data of a fixed seed in [0.3, 0.7] GeV without a signal. The limits in ``reference/`` belong to it.
+Pseudo-data of a fixed seed in [0.3, 0.7] GeV without a signal. The limits in ``reference/`` belong
+to it.
 """
 
 from __future__ import annotations

@@ -147,7 +147,8 @@ def test_an_empty_data_set_gives_a_flagged_limit_not_an_error():
     loss, poi = gauss_counting(0.5, np.empty(0))
     limit = zd.upper_limit(loss, poi)
     assert limit.warnings
-    # q~ of n = 0: 2 mu, so that Phi(-sqrt(2 mu)) / Phi(0) = 0.05 in the asymptotic formula for b -> 0
+    # q~ of n = 0: 2 mu, so that Phi(-sqrt(2 mu)) / Phi(0) = 0.05 in the asymptotic formula for b ->
+    # 0
     assert not limit.valid or limit.observed == pytest.approx(1.92, rel=0.05)
 
 
@@ -217,7 +218,7 @@ def test_a_blind_limit_does_not_depend_on_the_signal_region(windowed):
 
 
 def test_expected_bands_follow_the_normal_formula_for_a_parabola(one):
-    """With thousands of events the likelihood is nearly parabolic: mu_k = sigma (Phi^-1(...) + k)."""
+    """Thousands of events make a likelihood parabolic: mu_k = sigma (Phi^-1(...) + k)."""
     one.mass.set_value(0.5)
     limit = zd.upper_limit(one.loss, one.poi)
     sigma = limit.expected[2] / norm.isf(0.05 * ndtr(0))

@@ -222,7 +222,7 @@ def test_a_damaged_mark_of_pseudo_data(mark: str, tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "x.root"
-    with pytest.raises(InputError, match=r"x\.root: cannot be written \(Not a directory\)"):
+    with pytest.raises(InputError, match=r"x\.root: cannot be written \(a file is in the way\)"):
         _samples.write_pseudo_data(path, {"A": {"mass": np.array([1.0])}}, {})
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

@@ -87,7 +87,7 @@ def test_graph_and_numbers_are_scipys_interpolation(graph: Any, mass: float) -> 
 
 @pytest.mark.parametrize("mass", MASSES)
 def test_the_table_itself_comes_back(graph: Any, mass: float) -> None:
-    values = [column[MASSES == mass][0] for column in TABLE.values()]
+    values = [column[mass == MASSES][0] for column in TABLE.values()]
     np.testing.assert_allclose(in_graph(graph, mass), values, rtol=1e-13, atol=1e-18)
 
 
@@ -155,7 +155,7 @@ def test_grid_refuses_a_step_that_is_none(step: float) -> None:
 
 
 def test_grid_refuses_a_range_that_is_none() -> None:
-    with pytest.raises(InputError, match="from 0.5 to 0.3"):
+    with pytest.raises(InputError, match=r"from 0\.5 to 0\.3"):
         DOUBLE.grid(0.5, 0.3)
 
 
@@ -374,11 +374,14 @@ def double_cb_sample(rng: np.random.Generator, size: int, truth: dict[str, float
     return truth["mu"] + truth["sigma"] * t
 
 
+ERRORS = {"alphal": 0.028, "nl": 0.14, "alphar": 0.062, "nr": 0.54}
+
+
 def test_samples_give_back_what_they_were_made_of(rng: np.random.Generator) -> None:
     """Each fitted number within 4 of its errors of the truth.
 
-    The errors are those of this fit to 20 000 events, from the spread of 100 such samples. The chance
-    that one of 12 numbers fails is 8e-4; the seed is fixed.
+    The errors are the spread of this fit over 60 such samples of 20 000 events. With another seed
+    the chance that one of the 12 numbers fails is 8e-4.
     """
     truth = {"alphal": 1.2, "nl": 3.0, "alphar": 1.8, "nr": 4.0}
     places = {0.6: {"mu": 0.601, "sigma": 0.009}, 1.5: {"mu": 1.498, "sigma": 0.012}}
@@ -389,21 +392,20 @@ def test_samples_give_back_what_they_were_made_of(rng: np.random.Generator) -> N
     for i, (mass, at) in enumerate(places.items()):
         expected = truth | {"shift": at["mu"] - mass, "sigma": at["sigma"]}
         assert set(shape.table) == set(expected)
-        errors = ERRORS | {"shift": 0.0105 * at["sigma"], "sigma": 0.0105 * at["sigma"]}
+        errors = ERRORS | {"shift": 0.0104 * at["sigma"], "sigma": 0.0127 * at["sigma"]}
         for name, value in expected.items():
             assert abs(shape.table[name][i] - value) < 4 * errors[name], (mass, name)
-
-
-ERRORS = {"alphal": 0.03, "nl": 0.2, "alphar": 0.05, "nr": 0.7}
 
 
 @pytest.mark.parametrize(
     ("sample", "told"),
     [
+        (np.full(500, 0.5), "at 0.5 GeV has no width"),
         (np.array([0.5, np.nan] * 200), "at 0.5 GeV holds NaN or infinite values"),
         (np.full(199, 0.5), "has 199 events within 0.15 GeV; at least 200 are needed"),
         (np.full(5000, 2.5), "has 0 events within 0.15 GeV"),
         (np.array([]), "has 0 events"),
+        (np.full(5000, 0.66), "has 0 events within 0.15 GeV"),
     ],
 )
 def test_samples_that_cannot_be_fitted(sample: FloatArray, told: str) -> None:
@@ -411,7 +413,20 @@ def test_samples_that_cannot_be_fitted(sample: FloatArray, told: str) -> None:
         SignalShape.from_samples({0.5: sample, 1.0: sample}, source="bad")
 
 
+@pytest.mark.parametrize("mass", [0.0, -0.5, np.nan])
+def test_samples_at_no_mass(mass: float) -> None:
+    with pytest.raises(InputError, match="mass must be positive"):
+        SignalShape.from_samples({mass: np.zeros(500), 1.0: np.zeros(500)}, source="bad")
+
+
+def test_range_of_a_light_mass_ends_at_zero(rng: np.random.Generator) -> None:
+    """Only events up to twice the mass count: 150 of them here."""
+    sample = np.concatenate([rng.uniform(0, 0.08, 150), rng.uniform(0.0801, 0.15, 500)])
+    with pytest.raises(InputError, match=r"has 150 events within 0\.04 GeV"):
+        SignalShape.from_samples({0.04: sample, 1.0: sample}, source="light")
+
+
 @pytest.mark.parametrize("samples", [{}, {0.5: np.full(500, 0.5)}])
 def test_samples_at_fewer_than_two_masses(samples: dict[float, FloatArray]) -> None:
-    with pytest.raises(InputError, match="at least two masses"):
+    with pytest.raises(InputError, match="two masses at least"):
         SignalShape.from_samples(samples, source="few")

@@ -1,7 +1,7 @@
 """hepstats calculators that fit with the compiled likelihood.
 
-The statistics are hepstats': only the places where it would fit are replaced. This is the one room that
-knows how hepstats works inside.
+The statistics are hepstats': only the places where it would fit are replaced. This is the one room
+that knows how hepstats works inside.
 """
 
 from __future__ import annotations
@@ -103,9 +103,7 @@ class ProfileLikelihood:
             moving = (theta > self.loss.lower) & (theta < self.loss.upper)
             moving[self.index] = False
             slope = -solve(curvature[None], curvature[None, :, self.index], moving[None])[0]
-            theta = np.clip(
-                theta + slope * (poi_value - nearest), self.loss.lower, self.loss.upper
-            )
+            theta = np.clip(theta + slope * (poi_value - nearest), self.loss.lower, self.loss.upper)
         theta[self.index] = poi_value
         return theta
 
@@ -141,13 +139,13 @@ class BestFit:
         return np.linalg.inv(self._curvature)
 
 
-class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: ignore[misc]
+class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
     """hepstats' asymptotic calculator on the compiled likelihood.
 
-    hepstats' ``UpperLimit``, ``Discovery`` and ``ConfidenceInterval`` take it. Not to be confused with
-    hepstats' own: the Asimov set has no bins (``asimov_bins`` is accepted and has nothing to do), the
-    values of the parameters of the loss are left alone, and what was computed is forgotten when the data
-    or a fixed parameter such as the mass change.
+    hepstats' ``UpperLimit``, ``Discovery`` and ``ConfidenceInterval`` take it. Not to be confused
+    with hepstats' own: the Asimov set has no bins (``asimov_bins`` is accepted and has nothing to
+    do), the values of the parameters of the loss are left alone, and what was computed is forgotten
+    when the data or a fixed parameter such as the mass change.
 
     Args:
         input: a zfit loss, or a fit result.
@@ -160,7 +158,7 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: 
     def __init__(self, input: Any, minimizer: Any = None, asimov_bins: Any = None) -> None:
         del asimov_bins
         super().__init__(input, zfit.minimize.Minuit() if minimizer is None else minimizer)
-        self._given_bestfit = self._bestfit
+        self._given_bestfit: Any = self.__dict__["_bestfit"]
         self._compiled = compiled(self.loss)
         self._state: int | None = None
         self._held = False
@@ -171,10 +169,6 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: 
         self._bestfit = self._given_bestfit
         self._observed: dict[str, ProfileLikelihood] = {}
         self._asimov: dict[POI, ProfileLikelihood] = {}
-        self._obs_nll = {}
-        self._asimov_nll = {}
-        self._asimov_dataset = {}
-        self._asimov_loss = {}
         self.asimov_error = 0.0
         """Largest relative error of an integral over the Asimov nodes so far."""
         self.signal_per_poi = 0.0
@@ -236,8 +230,8 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: 
     def asimov(self, poialt: POI) -> ProfileLikelihood:
         """The profile likelihood of the Asimov set of a hypothesis.
 
-        Its nuisance parameters are those fitted to the data with the hypothesis; if the calculator is
-        blind, those that it was given.
+        Its nuisance parameters are those fitted to the data with the hypothesis; if the calculator
+        is blind, those that it was given.
         """
         self.refresh()
         if poialt not in self._asimov:
@@ -259,9 +253,7 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: 
         self.refresh()
         if self._bestfit is None:
             start = self._compiled.values()[None]
-            self.take_bestfit(
-                self._compiled.fit(self._sample, start, np.ones(start.shape, bool))
-            )
+            self.take_bestfit(self._compiled.fit(self._sample, start, np.ones(start.shape, bool)))
         return self._bestfit
 
     @bestfit.setter
@@ -326,7 +318,7 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: 
         qtilde: bool = False,
         nsigma: float = 0,
     ) -> FloatArray:
-        """hepstats' p-value of the null hypothesis, precise in the far tail."""
+        """The p-value of the null hypothesis as hepstats has it, but precise in the far tail."""
         sides = 1.0 if onesided or onesideddiscovery else 2.0
         pnull: FloatArray = sides * norm.sf(np.sqrt(qobs) - nsigma)
         if qalt is not None and qtilde:
@@ -346,7 +338,7 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):  # type: 
         onesideddiscovery: bool = False,
         qtilde: bool = False,
     ) -> FloatArray:
-        """hepstats' p-value of the alternative hypothesis, precise in the far tail."""
+        """The p-value of the alternative hypothesis as hepstats has it, precise in the far tail."""
         one = onesided or onesideddiscovery
         root, rootalt = np.sqrt(qobs), np.sqrt(qalt)
         both = 0.0 if one else norm.sf(root + rootalt)

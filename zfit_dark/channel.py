@@ -15,7 +15,7 @@ from zfit_dark.newton import FloatArray
 from zfit_dark.signal_shape import SignalShape
 
 Background = Callable[[Any, str], Any]
-"""Makes a background PDF, without a yield, from an observable and a name to start its own names with."""
+"""Makes a PDF without a yield, from an observable and a name that its own names start with."""
 
 Prior = Literal["lognormal", "gaussian"]
 
@@ -24,11 +24,11 @@ Prior = Literal["lognormal", "gaussian"]
 class Nuisance:
     """A relative uncertainty on the signal yield, constrained by a measurement elsewhere.
 
-    Nuisances of the same name are one and the same uncertainty, in all channels that name it, with the
-    size that each channel gives; one that belongs to a channel alone has a name of its own.
+    Nuisances of the same name are one and the same uncertainty, in all channels that name it, with
+    the size that each channel gives; one that belongs to a channel alone has a name of its own.
 
-    The yield is multiplied with (1 + uncertainty)^theta for "lognormal", 1 + uncertainty * theta for
-    "gaussian", where theta is constrained to 0 +- 1.
+    The yield is multiplied with (1 + uncertainty)^theta for "lognormal", 1 + uncertainty * theta
+    for "gaussian", where theta is constrained to 0 +- 1.
 
     Args:
         name: names the uncertainty, such as "n_bb" or "efficiency_Kplus".
@@ -101,27 +101,33 @@ def chebyshev(order: int) -> Background:
     return background
 
 
+_SMOOTH = chebyshev(2)
+
+
 @dataclass(frozen=True, eq=False)
 class ShapeChannel:
     """One decay mode, searched for a peak in a mass.
 
     Args:
         name: starts the name of every parameter of the channel.
-        data: masses of the candidates in GeV, all of them inside ``limits``; those inside a veto are not
-            used.
+        data: masses of the candidates in GeV, all of them inside ``limits``; those inside a veto
+            are not used.
         limits: the range of the mass that was selected, in GeV.
         signal: the shape of the peak.
-        signal_per_poi: signal events in the whole peak, in data of the search, for a parameter of interest
-            of 1: a number or a function of the mass. A function returns 0 where the mode is closed.
-        background: makes the background; see ``chebyshev``. With a window it is made on [-1, 1] and laid
-            over the window, else on the range of the data.
-        window: half width of the fit window in units of the resolution, or None to fit the whole range.
+        signal_per_poi: signal events in the whole peak, in data of the search, for a parameter of
+            interest of 1: a number or a function of the mass. A function returns 0 where the mode
+            is closed.
+        background: makes the background; see ``chebyshev``. With a window it is made on [-1, 1] and
+            laid over the window, else on the range of the data.
+        window: half width of the fit window in units of the resolution, or None to fit the whole
+            range.
         vetoes: holes in the range.
         nuisances: uncertainties of ``signal_per_poi``.
         label: for plots; the name if not given.
 
     Raises:
-        InputError: if the data are not finite numbers inside the limits, or the window is too narrow.
+        InputError: if the data are not finite numbers inside the limits, or the window is too
+            narrow.
     """
 
     name: str
@@ -129,7 +135,7 @@ class ShapeChannel:
     limits: tuple[float, float]
     signal: SignalShape
     signal_per_poi: float | Callable[[float], float]
-    background: Background = chebyshev(2)
+    background: Background = _SMOOTH
     window: float | None = None
     vetoes: tuple[Veto, ...] = ()
     nuisances: tuple[Nuisance, ...] = ()
@@ -147,8 +153,8 @@ class ShapeChannel:
             raise InputError(f"{where}: {bad} of {data.size} masses are NaN or infinite; cut them")
         if outside := int(((data < low) | (data > high)).sum()):
             raise InputError(
-                f"{where}: {outside} of {data.size} masses are outside {low:.6g} to {high:.6g} GeV; "
-                "cut them or widen the limits"
+                f"{where}: {outside} of {data.size} masses are outside {low:.6g} to {high:.6g} "
+                "GeV; cut them or widen the limits"
             )
         if self.window is not None and not self.window >= 3:
             raise InputError(f"{where}: a window of {self.window} resolutions leaves no sidebands")

@@ -282,12 +282,14 @@ def _load(name: str, folder: Path | None = None) -> Search:
 
 def _folder(path: Path) -> Path:
     """A folder that can be written to, made if it is not there."""
+    from zfit_dark.searches._samples import why_not
+
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        why = error.strerror or error
+        why = why_not(error)
         raise InputError(f"{path}: cannot be written to ({why}); choose another --out") from error
     return path
 

@@ -25,10 +25,10 @@ _BEYOND = 25.0
 class Likelihood:
     """One extended likelihood of several channels that a signal of one mass would show up in.
 
-    The model is built once; ``move_to`` takes it from mass to mass. The signal yield of a channel is
-    the parameter of interest times ``signal_per_poi`` times the factors of its nuisances, and counts all
-    signal events, also those outside the fit window or in a veto. The background yield counts the
-    events that the background would have in the window without holes.
+    The model is built once; ``move_to`` takes it from mass to mass. The signal yield of a channel
+    is the parameter of interest times ``signal_per_poi`` times the factors of its nuisances, and
+    counts all signal events, also those outside the fit window or in a veto. The background yield
+    counts the events that the background would have in the window without holes.
 
     Args:
         channels: the channels, of different names.
@@ -65,7 +65,11 @@ class Likelihood:
             self._data.append(_updatable(models[-1].space))
         thetas = list(self._thetas.values())
         constraints = (
-            [zfit.constraint.GaussianConstraint(thetas, observation=[0.0] * len(thetas), sigma=[1.0] * len(thetas))]
+            [
+                zfit.constraint.GaussianConstraint(
+                    thetas, observation=[0.0] * len(thetas), sigma=[1.0] * len(thetas)
+                )
+            ]
             if thetas
             else None
         )
@@ -112,7 +116,7 @@ class Likelihood:
         return self
 
     def largest_windows(self, masses: Sequence[float] | FloatArray) -> list[int]:
-        """For each channel the largest number of candidates in the fit window of any of the masses."""
+        """The largest number of candidates in any of the masses' windows, for each channel."""
         return [
             max((channel.fitted(float(mass)).size for mass in masses), default=0)
             for channel in self.channels

@@ -42,8 +42,8 @@ def upper_limit(
 ) -> Limit:
     """CLs upper limit on a parameter, observed and as expected without a signal.
 
-    The p-values are hepstats'; a limit is where CLs crosses ``1 - level``, found by bracketing it, not by
-    a curve through a grid. The values of the model's parameters are left as they were.
+    The p-values are hepstats'; a limit is where CLs crosses ``1 - level``, found by bracketing it,
+    not by a curve through a grid. The values of the model's parameters are left as they were.
 
     Args:
         model: a zfit loss, or a ``Likelihood``.
@@ -51,16 +51,17 @@ def upper_limit(
         level: confidence level, such as 0.90 or 0.95.
         method: "asymptotic".
         test_statistic: "qtilde" (a negative signal counts as none) or "q".
-        blind: expected limits only, from the fit to the sidebands of a ``Likelihood``: the data under the
-            signal are not used for anything.
+        blind: expected limits only, from the fit to the sidebands of a ``Likelihood``: the data
+            under the signal are not used for anything.
 
     Returns:
-        The limit, its -2 ... +2 sigma expectation, the best fit, the p-value without signal, and what to
-        be careful about. ``valid`` is False where a fit did not converge or a limit was not found.
+        The limit, its -2 ... +2 sigma expectation, the best fit, the p-value without signal, and
+        what to be careful about. ``valid`` is False where a fit did not converge or a limit was not
+        found.
 
     Raises:
-        InputError: for a level outside (0, 1), an unknown method or statistic, a parameter that does not
-            float in the loss, or a blind limit of a bare loss.
+        InputError: for a level outside (0, 1), an unknown method or statistic, a parameter that
+            does not float in the loss, or a blind limit of a bare loss.
 
     Source: A. L. Read, J. Phys. G 28 (2002) 2693; G. Cowan et al., arXiv:1007.1727.
     """
@@ -112,7 +113,7 @@ def upper_limit(
     warnings += _few_events(signal_per_poi, asimov.error(0.0))
     return Limit(
         observed=limits[5],
-        expected=tuple(limits[:5]),  # type: ignore[arg-type]
+        expected=tuple(limits[:5]),
         poi_hat=poi_hat,
         poi_error=poi_error,
         p0=p0,
@@ -160,8 +161,8 @@ def _loss_and_poi(model: Any, poi: Any) -> tuple[Any, Any]:
 def _best_fit(calculator: AsymptoticCalculator, poi: Any) -> tuple[float, bool]:
     """Best fit of the parameter of interest, and whether it and the fit without signal converged.
 
-    Where the fit runs into negative densities on its way to a negative signal, it is made again with
-    the signal not below zero, which is all that a limit needs.
+    Where the fit runs into negative densities on its way to a negative signal, it is made again
+    with the signal not below zero, which is all that a limit needs.
     """
     observed = calculator.observed(poi)
     found = observed.free()
@@ -179,7 +180,7 @@ def _roots(
     qtilde: bool,
     poi_hat: float,
 ) -> FloatArray:
-    """Where CLs is alpha: for the five expected limits, then for the data (NaN if ``poi_hat`` is)."""
+    """Where CLs is alpha: five expected limits, then the observed one (NaN if ``poi_hat`` is)."""
     null = POI(poi, 0.0)
     sigma = asimov.error(0.0)
 
@@ -255,7 +256,7 @@ def _straightened(
 def _observed_in_sigma(
     calculator: AsymptoticCalculator, alpha: float, best: float, qtilde: bool
 ) -> float:
-    """Observed limit in standard deviations, for a parabolic likelihood with its minimum at best."""
+    """Observed limit in standard deviations, for a parabolic likelihood around its best fit."""
 
     def excess(value: float) -> float:
         q = np.array([value**2 - 2 * value * best if qtilde and best < 0 else (value - best) ** 2])
@@ -273,8 +274,8 @@ def _observed_in_sigma(
 def _few_events(signal_per_poi: float, poi_error: float) -> list[str]:
     """A word of warning where the normal approximation has too few events.
 
-    The variance of the fitted number of signal events is the number of background events that compete
-    with the signal. A loss that is not extended counts no events.
+    The variance of the fitted number of signal events is the number of background events that
+    compete with the signal. A loss that is not extended counts no events.
     """
     if signal_per_poi == 0.0:
         return []

@@ -72,8 +72,8 @@ def minimise(
 ) -> Minimum:
     """Minimise a batch of negative log-likelihoods inside a box.
 
-    A parameter that stands at an edge of the box and is pushed outwards is held there. A step that does
-    not lead downhill, or leads to where the likelihood is not defined, is halved.
+    A parameter that stands at an edge of the box and is pushed outwards is held there. A step that
+    does not lead downhill, or leads to where the likelihood is not defined, is halved.
 
     Args:
         objective: parameters (fits, parameters) to value (fits,), gradient (fits, parameters) and
@@ -146,8 +146,8 @@ def _newton_step(
 def solve(curvature: FloatArray, vector: FloatArray, moving: NDArray[np.bool_]) -> FloatArray:
     """Solve ``curvature @ x = vector`` among the moving parameters.
 
-    Directions along which the likelihood is flat, or bent downwards, are followed as if they were barely
-    bent upwards, so that the solution always leads downhill.
+    Directions along which the likelihood is flat, or bent downwards, are followed as if they were
+    barely bent upwards, so that the solution always leads downhill.
 
     Args:
         curvature: shape (fits, parameters, parameters).

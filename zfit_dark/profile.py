@@ -1,12 +1,12 @@
 """A zfit loss as one compiled function of its parameters and its data.
 
-While the loss is traced, every zfit parameter answers with an element of an input vector instead of its
-own value. What comes out is a pure function of (floating parameters, fixed parameters, points, weights)
-that XLA compiles once: the same program serves the data, the Asimov set and every mass, and no zfit
-parameter is touched by a fit.
+While the loss is traced, every zfit parameter answers with an element of an input vector instead of
+its own value. What comes out is a pure function of (floating parameters, fixed parameters, points,
+weights) that XLA compiles once: the same program serves the data, the Asimov set and every mass,
+and no zfit parameter is touched by a fit.
 
-With d(x) the expected density of a channel (yield times PDF; for a binned loss, the expected counts) and
-w the weights of its points, every supported loss is
+With d(x) the expected density of a channel (yield times PDF; for a binned loss, the expected
+counts) and w the weights of its points, every supported loss is
 
     NLL = sum over channels [ expected events - sum_i w_i log d(x_i) ] + constraints,
 
@@ -44,10 +44,11 @@ _SHAPES_OF_PARAMETER = ("value", "read_value", "_dense_var_to_tensor")
 
 @dataclass(frozen=True)
 class Sample:
-    """Points and weights that the likelihood is evaluated on, at given values of the fixed parameters.
+    """What the likelihood is evaluated on: points, weights, values of the fixed parameters.
 
     Attributes:
-        points: one array a channel, shape (points, observables); shape (bins, 0) for a binned channel.
+        points: one array a channel, shape (points, observables); shape (bins, 0) for a binned
+            channel.
         weights: one array a channel, shape (points,).
         fixed: values of the fixed parameters.
         size: "small" or "large"; samples of a size share their programs.
@@ -68,11 +69,13 @@ def _answering(parameters: Sequence[Any], values: Sequence[tf.Tensor]) -> Iterat
     """Let zfit parameters answer with tensors of the graph that is being traced."""
     for parameter, value in zip(parameters, values, strict=True):
         # the parameter's own class keeps its methods; these stand in front of them
-        vars(parameter).update({
-            "value": lambda value=value: value,
-            "read_value": lambda value=value: value,
-            "_dense_var_to_tensor": lambda *_, value=value, **__: value,
-        })
+        vars(parameter).update(
+            {
+                "value": lambda value=value: value,
+                "read_value": lambda value=value: value,
+                "_dense_var_to_tensor": lambda *_, value=value, **__: value,
+            }
+        )
     try:
         yield
     finally:
@@ -182,7 +185,8 @@ class CompiledLoss:
     """The likelihood of a zfit loss, compiled; see the module's text.
 
     Args:
-        loss: a zfit ``UnbinnedNLL``, ``ExtendedUnbinnedNLL``, ``BinnedNLL`` or ``ExtendedBinnedNLL``.
+        loss: a zfit ``UnbinnedNLL``, ``ExtendedUnbinnedNLL``, ``BinnedNLL`` or
+            ``ExtendedBinnedNLL``.
 
     Attributes:
         parameters: the floating parameters, in the order of ``theta`` everywhere.
@@ -199,7 +203,9 @@ class CompiledLoss:
                 "give a (extended) unbinned or binned NLL of zfit"
             )
         if any(fit_range is not None for fit_range in loss.fit_range or ()):
-            raise InputError("the loss has a fit_range: restrict the spaces of PDF and data instead")
+            raise InputError(
+                "the loss has a fit_range: restrict the spaces of PDF and data instead"
+            )
         self.loss = loss
         self.parameters: list[Any] = sorted(loss.get_params(floating=True), key=lambda p: p.name)
         if not self.parameters:
@@ -235,9 +241,7 @@ class CompiledLoss:
         """Values of the fixed parameters and of all that follows from them alone."""
         if not self._derived_parameters:
             return fixed
-        program = self._program(
-            "derived", (0,) * len(self._channels), 0, self._derived_program
-        )
+        program = self._program("derived", (0,) * len(self._channels), 0, self._derived_program)
         return np.concatenate([fixed, program(tf.constant(fixed)).numpy()])
 
     def index(self, parameter: Any) -> int:
@@ -318,17 +322,18 @@ class CompiledLoss:
     def asimov(self, theta: FloatArray, poi: Any) -> tuple[Sample, float, float]:
         """The Asimov set of these parameters: the expectation itself taken as data.
 
-        Unbinned channels get quadrature nodes that follow the signal, that is the part of the density
-        that moves with the parameter of interest, and stop at the edges of holes.
+        Unbinned channels get quadrature nodes that follow the signal, that is the part of the
+        density that moves with the parameter of interest, and stop at the edges of holes.
 
         Args:
             theta: shape (parameters,).
             poi: the parameter of interest.
 
         Returns:
-            The sample; the largest relative difference, over the channels, between the events or the
-            signal events that the nodes add up to and those that the model's integral gives; the signal
-            events in all channels per unit of the parameter of interest (0 if not extended).
+            The sample; the largest relative difference, over the channels, between the events or
+            the signal events that the nodes add up to and those that the model's integral gives;
+            the signal events in all channels per unit of the parameter of interest (0 if not
+            extended).
 
         Raises:
             InputError: if a channel has more than one observable.
@@ -371,8 +376,10 @@ class CompiledLoss:
                 events, signal_events = 1.0, 0.0
             signal_per_poi += signal_events
             scale = abs(signal_events) or events
-            worst = max(worst, abs(density @ width - events) / events if events else 0.0)
-            worst = max(worst, abs(slope @ width - signal_events) / scale if scale else 0.0)
+            missed = abs(float(density @ width) - events)
+            missed_signal = abs(float(slope @ width) - signal_events)
+            worst = max(worst, missed / events if events else 0.0)
+            worst = max(worst, missed_signal / scale if scale else 0.0)
             weight = density * width
             weights.append(weight if channel.extended else weight * float(data.samplesize))
         points = [
@@ -400,8 +407,8 @@ class CompiledLoss:
             sample: where to evaluate.
 
         Returns:
-            value (fits,), gradient (fits, parameters), curvature (fits, parameters, parameters). The value
-            is that of the zfit loss up to a constant that depends only on the sample.
+            value (fits,), gradient (fits, parameters), curvature (fits, parameters, parameters).
+            The value is that of the zfit loss up to a constant that depends only on the sample.
         """
         parameters, batch = theta.shape[1], BATCH[sample.size]
         program = self._program("likelihood", sample.capacity, batch, self._likelihood_program)
@@ -426,7 +433,8 @@ class CompiledLoss:
             sample: where to evaluate; its weights do not matter.
 
         Returns:
-            For each channel: density and derivative at its points, shape (points,), expected events and
+            For each channel: density and derivative at its points, shape (points,), expected events
+                and
             their derivative.
         """
         program = self._program("density", sample.capacity, 1, self._density_program)
@@ -489,7 +497,9 @@ class CompiledLoss:
             found = objective(theta[None])[0][0]
             return float(found) if np.isfinite(found) else 1e30
 
-        minuit = Minuit(value, start, grad=lambda theta: np.nan_to_num(objective(theta[None])[1][0]))
+        minuit = Minuit(
+            value, start, grad=lambda theta: np.nan_to_num(objective(theta[None])[1][0])
+        )
         minuit.errordef = Minuit.LIKELIHOOD
         minuit.print_level = 0
         bend = np.einsum("pp->p", objective(start[None])[2][0])
@@ -523,16 +533,17 @@ class CompiledLoss:
         full = bare + sum(
             n * len(c.fixed_terms) for n, c in zip(capacity, self._channels, strict=True)
         )
-        spec = lambda *shape: tf.TensorSpec(shape, tf.float64)  # noqa: E731
-        alone = spec(len(self._fixed_parameters))
-        fixed = spec(len(self._fixed_parameters) + len(self._derived_parameters))
-        signature = {
-            "derived": [alone],
-            "fixed": [fixed, spec(bare)],
-            "density": [spec(2, len(self.parameters)), fixed, spec(full)],
-            "likelihood": [spec(batch, len(self.parameters)), fixed, spec(full)],
-        }[name]
-        trial = [tf.zeros(s.shape, tf.float64) for s in signature]
+        parameters, alone = len(self.parameters), len(self._fixed_parameters)
+        fixed = alone + len(self._derived_parameters)
+        arguments: dict[str, list[tuple[int, ...]]] = {
+            "derived": [(alone,)],
+            "fixed": [(fixed,), (bare,)],
+            "density": [(2, parameters), (fixed,), (full,)],
+            "likelihood": [(batch, parameters), (fixed,), (full,)],
+        }
+        shapes = arguments[name]
+        signature = [tf.TensorSpec(shape, tf.float64) for shape in shapes]
+        trial = [tf.zeros(shape, tf.float64) for shape in shapes]
         reason: Exception | None = None
         for each in (_vectorised, _looped) if name == "likelihood" else (None,):
             try:
@@ -565,9 +576,7 @@ class CompiledLoss:
             rest = tf.unstack(block[channel.dimensions :])
             yield channel, points, rest[0], rest[1:]
 
-    def _derived_program(
-        self, capacity: tuple[int, ...], _: None, fixed: tf.Tensor
-    ) -> tf.Tensor:
+    def _derived_program(self, capacity: tuple[int, ...], _: None, fixed: tf.Tensor) -> tf.Tensor:
         del capacity
         with _answering(self._fixed_parameters, tf.unstack(fixed)):
             return tf.stack(
@@ -633,7 +642,10 @@ class CompiledLoss:
                 mine = [self.parameters[i] for i in channel.index]
 
                 def density(
-                    at: tf.Tensor, of: _Channel = channel, here: Any = (points, shapes), p: Any = mine
+                    at: tf.Tensor,
+                    of: _Channel = channel,
+                    here: Any = (points, shapes),
+                    p: Any = mine,
                 ) -> tuple[tf.Tensor, tf.Tensor]:
                     with self._at(p, at, fixed):
                         return of.density(*here)
@@ -680,7 +692,7 @@ class CompiledLoss:
     def _at(
         self, parameters: list[Any], values: tf.Tensor | list[tf.Tensor], fixed: tf.Tensor
     ) -> Iterator[None]:
-        """Let parameters of the loss, the fixed ones and what follows from them have these values."""
+        """Let parameters, the fixed ones and what follows from them have these values."""
         constant = self._fixed_parameters + self._derived_parameters
         with (
             _answering(constant, tf.unstack(fixed)),
@@ -694,9 +706,10 @@ def _with_slopes(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """A density at many points, its integral, and the slopes of both.
 
-    The slope at every point comes out of two backward passes: the first is linear in the cotangent, so
-    that its own slope there is the forward derivative. (TensorFlow's forward mode gives the same, but
-    traces a function for every operation.)
+    The slope at every point comes out of two backward passes: the first is linear in the cotangent,
+        so
+    that its own slope there is the forward derivative. (TensorFlow's forward mode gives the same,
+    but traces a function for every operation.)
 
     Args:
         function: parameters (p,) to density (n,) and integral ().
@@ -714,9 +727,7 @@ def _with_slopes(
             density, integral = function(at)
         probe = tf.ones_like(density)
         outer.watch(probe)
-        pulled = inner.gradient(
-            density, at, output_gradients=probe, unconnected_gradients="zero"
-        )
+        pulled = inner.gradient(density, at, output_gradients=probe, unconnected_gradients="zero")
     slopes = outer.jacobian(pulled, probe, unconnected_gradients="zero")
     return density, integral, slopes, inner.gradient(integral, at, unconnected_gradients="zero")
 

@@ -62,9 +62,10 @@ def scan(
         raise InputError("give at least one mass, and only finite ones, in GeV")
     if isinstance(model, Likelihood):
         poi = model.poi if poi is None else poi
-        move, why_not = model.move_to, model.why_not
+        move: Callable[[float], Any] = model.move_to
+        why_not: Callable[[float], str | None] = model.why_not
     else:
-        move, why_not = _mover(model, mass), lambda _: None
+        move, why_not = _mover(model, mass), _always
     skipped = [Skipped(float(m), r) for m in hypotheses if (r := why_not(float(m))) is not None]
     wanted = [float(m) for m in hypotheses if why_not(float(m)) is None]
     if not wanted:
@@ -118,6 +119,10 @@ def _shown(masses: Sequence[float], progress: bool) -> Iterator[float]:
         for mass in masses:
             yield mass
             bar.update(task, advance=1, description=f"{mass:.4g} GeV")
+
+
+def _always(_: float) -> None:
+    """A loss can be taken to any mass."""
 
 
 def _reasons(skipped: Iterable[Skipped]) -> str:

@@ -33,21 +33,23 @@ _STATUS = ("read", "derived", "assumed")
 class SignalShape:
     """A table of shape parameters against mass, interpolated with monotone cubics (PCHIP).
 
-    Which parameters the table holds decides on the PDF: ``sigma`` alone is a Gaussian; with ``alpha`` and
-    ``n`` a Crystal Ball; with ``alphal``, ``nl``, ``alphar`` and ``nr`` a double-sided one. ``shift`` is
-    the distance of the peak from the mass, 0 if not given. Between the masses the table is interpolated;
-    outside it nothing is said.
+    Which parameters the table holds decides on the PDF: ``sigma`` alone is a Gaussian; with
+    ``alpha`` and ``n`` a Crystal Ball; with ``alphal``, ``nl``, ``alphar`` and ``nr`` one with two
+    tails. ``shift`` is the distance of the peak from the mass, 0 if not given. Between the masses
+    the table is interpolated; outside it nothing is said.
 
     Args:
         masses: ascending, at least two, in GeV.
-        table: parameter name to its values, each of the length of ``masses``; sigma and shift in GeV.
+        table: parameter name to its values, each of the length of ``masses``; sigma and shift in
+            GeV.
         source: where the numbers come from.
         status: "read", "derived" or "assumed".
 
     Raises:
         InputError: if the table is not of this form.
 
-    >>> shape = SignalShape([0.2, 1.0], {"sigma": [0.008, 0.010]}, source="example", status="assumed")
+    >>> table = {"sigma": [0.008, 0.010]}
+    >>> shape = SignalShape([0.2, 1.0], table, source="example", status="assumed")
     >>> round(shape.sigma(0.6), 6)
     0.009
     """
@@ -68,14 +70,16 @@ class SignalShape:
             raise InputError(f"{where}: the table has no column 'sigma'")
         if frozenset(table) - {"sigma", "shift"} not in _TAILS:
             raise InputError(
-                f"{where}: columns {sorted(table)} are no known shape; besides sigma and shift give "
-                "none, or alpha and n, or alphal, nl, alphar and nr"
+                f"{where}: columns {sorted(table)} are no known shape; besides sigma and shift "
+                "give none, or alpha and n, or alphal, nl, alphar and nr"
             )
         for name, values in table.items():
             if values.shape != masses.shape or not np.isfinite(values).all():
                 raise InputError(f"{where}: column {name!r} needs a finite number for every mass")
             if name not in ("shift", "alpha") and (values <= 0).any():
                 raise InputError(f"{where}: column {name!r} must be positive")
+            if name == "alpha" and np.ptp(np.sign(values)) + (values == 0).any():
+                raise InputError(f"{where}: column 'alpha' must not be 0 or change its sign")
         if self.status not in _STATUS:
             raise InputError(f"{where}: status {self.status!r} is not one of {', '.join(_STATUS)}")
         object.__setattr__(self, "masses", masses)
@@ -149,13 +153,16 @@ class SignalShape:
             samples: mass to reconstructed masses in GeV.
             source: where the samples come from.
             status: of the numbers that come out.
-            window: half width of the fit range, in GeV, cut at 0.
+            window: half width of the fit range, in GeV; at most the mass itself is taken.
 
         Raises:
-            InputError: if a sample has too few events or its fit does not converge.
+            InputError: if there are fewer than two samples, a mass is not positive, or a sample has
+                too few events, no width, or a fit that does not converge.
         """
+        if len(samples) < 2:
+            raise InputError(f"signal shape ({source}): give samples at two masses at least")
         masses = sorted(samples)
-        fits = [_fit_sample(mass, np.asarray(samples[mass], float), window) for mass in masses]
+        fits = _fit_samples({m: np.asarray(samples[m], float) for m in masses}, window)
         table = {name: np.array([fit[name] for fit in fits]) for name in fits[0]}
         return cls(np.array(masses), table, source=source, status=status)
 
@@ -183,8 +190,8 @@ class SignalShape:
         """The signal as a zfit PDF.
 
         Args:
-            mass: a number, or a zfit parameter that the shape then follows; where that leaves the table
-                the density is NaN.
+            mass: a number, or a zfit parameter that the shape then follows; where that leaves the
+                table the density is NaN.
             obs: the observable.
             extended: the yield.
             name: starts the names of the PDF and of its parameters.
@@ -227,11 +234,13 @@ class SignalShape:
             step: distance in units of the resolution.
 
         Raises:
-            InputError: outside the table, or if the step is not positive.
+            InputError: outside the table, if low is above high, or if the step is not positive.
         """
         if not step > 0:
             raise InputError(f"step={step}: give a positive number of resolutions")
         self._check_inside(np.array([low, high]))
+        if low > high:
+            raise InputError(f"masses from {low:.6g} to {high:.6g} GeV are no range")
         masses = [low]
         while (following := masses[-1] + step * self.sigma(masses[-1])) <= high:
             masses.append(following)
@@ -253,43 +262,64 @@ class SignalShape:
         outside = ~((mass >= self.masses[0]) & (mass <= self.masses[-1]))
         if outside.any():
             raise InputError(
-                f"mass {np.ravel(mass)[np.ravel(outside)][0]:.6g} GeV is outside the signal shape's "
-                f"table, {self.masses[0]:.6g} to {self.masses[-1]:.6g} GeV ({self.source})"
+                f"mass {np.ravel(mass)[np.ravel(outside)][0]:.6g} GeV is outside the signal "
+                f"shape's table, {self.masses[0]:.6g} to {self.masses[-1]:.6g} GeV ({self.source})"
             )
 
 
-def _fit_sample(mass: float, sample: FloatArray, window: float) -> dict[str, float]:
-    """Shape parameters of a simulated sample."""
+def _fit_samples(samples: Mapping[float, FloatArray], window: float) -> list[dict[str, float]]:
+    """Shape parameters of simulated samples; one compiled likelihood for each width of the range."""
+    distances = {mass: _distances(mass, sample, window) for mass, sample in samples.items()}
+    most = max(each.size for each in distances.values())
+    losses: dict[float, CompiledLoss] = {}
+    fits = []
+    for mass, sample in distances.items():
+        half = min(window, mass)
+        if half not in losses:
+            losses[half] = _double_cb_loss(half, sample)
+            losses[half].reserve([most])
+        loss = losses[half]
+        names = [parameter.name for parameter in loss.parameters]
+        low, median, high = np.quantile(sample, [0.16, 0.5, 0.84])
+        begin = dict(zip(names, loss.values(), strict=True))
+        begin |= {"shift": median, "sigma": 0.45 * (high - low)}
+        start = np.array([list(begin.values())])
+        data = loss.sample([sample[:, None]], [np.ones(sample.size)], kind="data")
+        minimum = loss.fit(data, start, np.ones(start.shape, bool))
+        if not minimum.converged[0]:
+            raise InputError(f"the fit to the simulated sample at {mass:.6g} GeV did not converge")
+        fits.append(dict(zip(names, map(float, minimum.theta[0]), strict=True)))
+    return fits
+
+
+def _distances(mass: float, sample: FloatArray, window: float) -> FloatArray:
+    """Distances from the mass of the events of a simulated sample within the window."""
+    where = f"simulated sample at {mass:.6g} GeV"
+    if not mass > 0:
+        raise InputError(f"{where}: the mass must be positive")
     if not np.isfinite(sample).all():
-        raise InputError(f"simulated sample at {mass:.6g} GeV holds NaN or infinite values")
-    low, high = max(mass - window, 0.0), mass + window
-    sample = sample[(sample >= low) & (sample <= high)]
-    if sample.size < 200:
+        raise InputError(f"{where} holds NaN or infinite values")
+    half = min(window, mass)
+    distances = sample[np.abs(sample - mass) <= half] - mass
+    if distances.size < 200:
         raise InputError(
-            f"simulated sample at {mass:.6g} GeV has {sample.size} events within {window:.6g} GeV; "
-            "at least 200 are needed"
+            f"{where} has {distances.size} events within {half:.6g} GeV; at least 200 are needed"
         )
-    quantiles = np.quantile(sample, [0.16, 0.5, 0.84])
-    width = 0.5 * (quantiles[2] - quantiles[0])
-    tag = f"sample_{mass:.6g}"
-    parameters = {
-        "shift": zfit.Parameter(f"{tag}_shift", quantiles[1] - mass, -window, window),
-        "sigma": zfit.Parameter(f"{tag}_sigma", 0.9 * width, 0.05 * width, 5 * width),
-        "alphal": zfit.Parameter(f"{tag}_alphal", 1.3, 0.1, 8.0),
-        "nl": zfit.Parameter(f"{tag}_nl", 5.0, 1.01, 150.0),
-        "alphar": zfit.Parameter(f"{tag}_alphar", 1.7, 0.1, 8.0),
-        "nr": zfit.Parameter(f"{tag}_nr", 5.0, 1.01, 150.0),
-    }
-    mu = zfit.ComposedParameter(f"{tag}_mu", lambda shift: mass + shift, params=[parameters["shift"]], unpack_params=True)
-    shape = {name: p for name, p in parameters.items() if name != "shift"}
-    obs = zfit.Space("mass", low, high)
-    loss = zfit.loss.UnbinnedNLL(
-        DoubleCB(mu, **shape, obs=obs), zfit.Data.from_numpy(obs=obs, array=sample)
+    if np.ptp(np.quantile(distances, [0.16, 0.84])) == 0:
+        raise InputError(f"{where} has no width: is it rounded?")
+    return distances
+
+
+def _double_cb_loss(half: float, sample: FloatArray) -> CompiledLoss:
+    """The likelihood of distances from the mass up to some half width."""
+    obs = zfit.Space("distance", -half, half)
+    shape = DoubleCB(
+        zfit.Parameter("shift", 0.0, -half, half),
+        zfit.Parameter("sigma", 0.1 * half, 1e-4 * half, half),
+        zfit.Parameter("alphal", 1.3, 0.1, 8.0),
+        zfit.Parameter("nl", 5.0, 1.01, 150.0),
+        zfit.Parameter("alphar", 1.7, 0.1, 8.0),
+        zfit.Parameter("nr", 5.0, 1.01, 150.0),
+        obs=obs,
     )
-    compiled = CompiledLoss(loss)
-    start = compiled.values()[None]
-    minimum = compiled.fit(compiled.observed(), start, np.ones(start.shape, bool))
-    if not minimum.converged[0]:
-        raise InputError(f"the fit to the simulated sample at {mass:.6g} GeV did not converge")
-    fitted = dict(zip(compiled.parameters, minimum.theta[0], strict=True))
-    return {name: float(fitted[parameter]) for name, parameter in parameters.items()}
+    return CompiledLoss(zfit.loss.UnbinnedNLL(shape, zfit.Data.from_numpy(obs=obs, array=sample)))

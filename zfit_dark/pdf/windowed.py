@@ -15,12 +15,12 @@ from zfit_dark.pdf._space import tensor_space
 __all__ = ["Windowed"]
 
 
-class Windowed(BaseFunctor):  # type: ignore[misc]
+class Windowed(BaseFunctor):
     r"""A PDF of the coordinate t from -1 to 1, laid over the window [low, high] of a mass.
 
     With t = (2x - low - high) / (high - low) the density is f(t) inside the window and 0 outside. A
-    polynomial so laid keeps its freedom wherever the window stands and however narrow it is; one that
-    is defined on the whole range of the observable loses it in a narrow window.
+    polynomial so laid keeps its freedom wherever the window stands and however narrow it is; one
+    that is defined on the whole range of the observable loses it in a narrow window.
 
     Args:
         pdf: a PDF of one observable on [-1, 1], not extended.

@@ -127,8 +127,7 @@ def write_pseudo_data(
                 tree.extend(dict(branches))
         os.replace(temporary, path)
     except OSError as error:
-        why = error.strerror or str(error)
-        raise InputError(f"{path}: cannot be written ({why})") from error
+        raise InputError(f"{path}: cannot be written ({why_not(error)})") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -157,6 +156,13 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     guess = f"; did you mean {close[0]!r}?" if close else ""
     return f"unknown {what} {name!r}; there is {', '.join(names)}{guess}"
+
+
+def why_not(error: OSError) -> str:
+    """The words for an error of the file system."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "a file is in the way"
+    return error.strerror or str(error)
 
 
 def _mark_in(path: Path) -> dict[str, Any] | None:

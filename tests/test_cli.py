@@ -73,7 +73,7 @@ def test_list_and_version(capsys: Capture) -> None:
 
 def test_sources(capsys: Capture) -> None:
     assert cli.main(["sources", "b2kagg"]) == 0
-    line = next(l for l in capsys.readouterr().out.splitlines() if l.startswith("n_bb "))
+    line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("n_bb "))
     assert line.split()[1:4] == ["7.72e+08", "read", "arXiv:2507.01249;"]
 
 
@@ -310,7 +310,7 @@ def test_scan_tells_what_it_read_found_and_wrote(
         "seed": 1,
         "inject": [],
         "branch": "mass",
-        "trees": {},
+        "trees": None,
         "cut": None,
     }
     wanted = {"blind": False, "level": 0.9, "masses": None, "max_masses": None, "progress": True}
@@ -318,12 +318,16 @@ def test_scan_tells_what_it_read_found_and_wrote(
 
 
 def test_options_arrive(stub: SimpleNamespace, tmp_path: Path, capsys: Capture) -> None:
+    def scan(sample: Sample, **options: Any) -> Scan:
+        stub.asked["scan"] = options
+        raise InputError("enough")
+
+    stub.scan = scan
     text = (
         "scan b2kagg --modes KS,Kplus --seed 5 --inject 1.0:20 --inject 2:3.5 --level 0.95 "
         "--masses 0.5,1.0:1.025 --max-masses 7 --blind --quiet --out"
     )
-    assert cli.main([*text.split(), str(tmp_path)]) == 0
-    assert capsys.readouterr() == ("", "")
+    assert refused(capsys, *text.split(), tmp_path) == "enough"
     asked = stub.asked["read"]
     assert asked["modes"] == ["KS", "Kplus"]
     assert asked["seed"] == 5
@@ -333,14 +337,17 @@ def test_options_arrive(stub: SimpleNamespace, tmp_path: Path, capsys: Capture) 
     wanted = {"blind": True, "level": 0.95, "max_masses": 7, "progress": False}
     assert stub.asked["scan"] == wanted
     text = "scan b2kagg --data x.root --tree KS=a --tree Kplus=b --branch m --cut m>1 --out"
-    assert cli.main([*text.split(), str(tmp_path)]) == 0
+    assert refused(capsys, *text.split(), tmp_path) == "enough"
     asked = stub.asked["read"]
     assert (asked["data"], asked["branch"], asked["cut"]) == (Path("x.root"), "m", "m>1")
     assert asked["trees"] == {"KS": "a", "Kplus": "b"}
 
 
-def test_a_blind_scan_has_no_p_values(stub: SimpleNamespace, tmp_path: Path) -> None:
-    assert cli.main(["scan", "b2kagg", "--blind", "--out", str(tmp_path)]) == 0
+def test_a_blind_scan_has_no_p_values_and_a_quiet_one_no_words(
+    stub: SimpleNamespace, tmp_path: Path, capsys: Capture
+) -> None:
+    assert cli.main(["scan", "b2kagg", "--blind", "--quiet", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr() == ("", "")
     assert {path.name for path in tmp_path.iterdir()} == FILES
     assert Scan.from_json(tmp_path / "scan.json").blind
     assert Scan.from_json(tmp_path / "coupling.json").blind

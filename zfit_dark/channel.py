@@ -174,8 +174,13 @@ class ShapeChannel:
         """The fit window of a mass hypothesis, in GeV."""
         if self.window is None:
             return self.limits
-        half = self.window * self.signal.sigma(mass)
-        return max(mass - half, self.limits[0]), min(mass + half, self.limits[1])
+        low, high = self.around(mass, self.window)
+        return max(low, self.limits[0]), min(high, self.limits[1])
+
+    def around(self, mass: float, resolutions: float) -> tuple[float, float]:
+        """The range of so many resolutions on both sides of a mass, in GeV."""
+        half = resolutions * self.signal.sigma(mass)
+        return mass - half, mass + half
 
     def fitted(self, mass: float, hidden: float = 0.0) -> FloatArray:
         """The candidates in the window of a hypothesis and outside the vetoes, ascending.
@@ -188,8 +193,6 @@ class ShapeChannel:
         data = np.asarray(self.data)
         inside = data[np.searchsorted(data, low) : np.searchsorted(data, high, side="right")]
         keep = np.ones(inside.size, bool)
-        for veto in self.vetoes:
-            keep &= (inside <= veto.low) | (inside >= veto.high)
-        if hidden > 0:
-            keep &= np.abs(inside - mass) >= hidden * self.signal.sigma(mass)
+        for start, stop in [(v.low, v.high) for v in self.vetoes] + [self.around(mass, hidden)]:
+            keep &= (inside <= start) | (inside >= stop)
         return inside[keep]

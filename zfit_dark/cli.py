@@ -207,7 +207,7 @@ def scan(
         seed=1 if seed is None else seed,
         inject=signals,
         branch=branch,
-        trees=dict(trees),
+        trees=dict(trees) or None,
         cut=cut,
     )
     if not quiet:

@@ -18,6 +18,8 @@ from zfit_dark.pdf import Vetoed, Windowed
 BLIND_HALF_WIDTH = 3.0
 """Half width, in units of the resolution, of what a blind analysis does not look at."""
 
+_EDGES = ("window_low", "window_high", "hidden_low", "hidden_high")
+
 _BEYOND = 25.0
 """The peak is normalised this many resolutions beyond the range of the data."""
 
@@ -54,10 +56,16 @@ class Likelihood:
         first = self.channels[0]
         self.mass = zfit.Parameter("mass_hypothesis", float(first.signal.masses[0]), floating=False)
         self.poi = zfit.Parameter(poi, 0.0)
-        self._hidden = zfit.Parameter("hidden_half_width", 0.0, floating=False)
+        self._hidden = 0.0
         self._thetas = self._make_thetas()
         self._per_poi = {n: zfit.Parameter(f"{n}_per_poi", 1.0, floating=False) for n in names}
         self._yields = {n: zfit.Parameter(f"{n}_background_yield", 1.0, 0.0) for n in names}
+        # Set to what the data are cut with, to the last bit: no event is outside the model.
+        self._edges = {
+            f"{c.name}_{edge}": zfit.Parameter(f"{c.name}_{edge}", value, floating=False)
+            for c in self.channels
+            for edge, value in zip(_EDGES, 2 * c.limits, strict=True)
+        }
         self._data: list[Any] = []
         models = []
         for channel in self.channels:
@@ -74,6 +82,7 @@ class Likelihood:
             else None
         )
         self.loss = zfit.loss.ExtendedUnbinnedNLL(models, self._data, constraints=constraints)
+        self._start = {p: float(p.value()) for p in self.loss.get_params(floating=True)}
 
     def why_not(self, mass: float) -> str | None:
         """Why a mass cannot be a hypothesis of this likelihood, or None if it can."""
@@ -95,7 +104,7 @@ class Likelihood:
     def move_to(self, mass: float) -> Likelihood:
         """Take the model to a mass hypothesis: fit windows, data, signal shapes and yields.
 
-        Background yields and shapes are set to where a fit may well start.
+        All floating parameters are set to where a fit may well start, whatever was fitted before.
 
         Returns:
             This likelihood.
@@ -109,7 +118,8 @@ class Likelihood:
         for channel in self.channels:
             self._per_poi[channel.name].set_value(channel.yield_per_poi(mass))
         self._load()
-        self.poi.set_value(0.0)
+        for parameter, value in self._start.items():
+            parameter.set_value(value)
         self.poi.stepsize = 1.0 / sum(c.yield_per_poi(mass) for c in self.channels)
         for channel, data in zip(self.channels, self._data, strict=True):
             self._yields[channel.name].set_value(max(float(data.num_entries), 1.0))
@@ -125,18 +135,21 @@ class Likelihood:
     @contextmanager
     def signal_region_hidden(self) -> Iterator[None]:
         """Hide what lies within three resolutions of the hypothesis: a hole in data and model."""
-        self._hidden.set_value(BLIND_HALF_WIDTH)
+        self._hidden = BLIND_HALF_WIDTH
         self._load()
         try:
             yield
         finally:
-            self._hidden.set_value(0.0)
+            self._hidden = 0.0
             self._load()
 
     def _load(self) -> None:
-        mass, hidden = float(self.mass.value()), float(self._hidden.value())
+        mass = float(self.mass.value())
         for channel, data in zip(self.channels, self._data, strict=True):
-            data.update_data(channel.fitted(mass, hidden)[:, None], guarantee_limits=True)
+            values = (*channel.window_at(mass), *channel.around(mass, self._hidden))
+            for edge, value in zip(_EDGES, values, strict=True):
+                self._edges[f"{channel.name}_{edge}"].set_value(value)
+            data.update_data(channel.fitted(mass, self._hidden)[:, None], guarantee_limits=True)
 
     def _make_thetas(self) -> dict[str, Any]:
         found: dict[str, Nuisance] = {}
@@ -155,20 +168,8 @@ class Likelihood:
         signal, name = channel.signal, channel.name
         reach = _BEYOND * float(np.max(signal.table["sigma"]))
         obs = zfit.Space(f"{name}_mass", low - reach, high + reach)
-        start, stop = self._window(channel)
-        holes = [(veto.low, veto.high) for veto in channel.vetoes]
-        sigma = signal.composed(self.mass, "sigma", name=f"{name}_resolution")
-        holes += [
-            tuple(
-                zfit.ComposedParameter(
-                    f"{name}_hidden_{side}",
-                    lambda p, sign=sign: p["mass"] + sign * p["hidden"] * p["sigma"],
-                    params={"mass": self.mass, "hidden": self._hidden, "sigma": sigma},
-                    unpack_params=False,
-                )
-                for side, sign in (("low", -1.0), ("high", 1.0))
-            )
-        ]
+        start, stop, *hidden = (self._edges[f"{name}_{edge}"] for edge in _EDGES)
+        holes = [*((veto.low, veto.high) for veto in channel.vetoes), tuple(hidden)]
         edges = [(low - 2 * reach, start), (stop, high + 2 * reach)]
         if channel.window is None:
             inside = zfit.Space(obs.obs, low, high)
@@ -199,28 +200,6 @@ class Likelihood:
                 ),
             ],
             name=name,
-        )
-
-    def _window(self, channel: ShapeChannel) -> tuple[Any, Any]:
-        """Edges of the fit window: numbers, or parameters that follow the mass."""
-        low, high = channel.limits
-        if channel.window is None:
-            return low, high
-        width, signal, name = channel.window, channel.signal, channel.name
-        sigma = signal.composed(self.mass, "sigma", name=f"{name}_window_resolution")
-        return (
-            zfit.ComposedParameter(
-                f"{name}_window_low",
-                lambda p: tf.maximum(p["mass"] - width * p["sigma"], low),
-                params={"mass": self.mass, "sigma": sigma},
-                unpack_params=False,
-            ),
-            zfit.ComposedParameter(
-                f"{name}_window_high",
-                lambda p: tf.minimum(p["mass"] + width * p["sigma"], high),
-                params={"mass": self.mass, "sigma": sigma},
-                unpack_params=False,
-            ),
         )
 
     def _signal_yield(self, channel: ShapeChannel) -> Any:

@@ -268,7 +268,7 @@ class SignalShape:
 
 
 def _fit_samples(samples: Mapping[float, FloatArray], window: float) -> list[dict[str, float]]:
-    """Shape parameters of simulated samples; one compiled likelihood for each width of the range."""
+    """Shape parameters of simulated samples; one compiled likelihood for each width of range."""
     distances = {mass: _distances(mass, sample, window) for mass, sample in samples.items()}
     most = max(each.size for each in distances.values())
     losses: dict[float, CompiledLoss] = {}
@@ -284,7 +284,7 @@ def _fit_samples(samples: Mapping[float, FloatArray], window: float) -> list[dic
         begin = dict(zip(names, loss.values(), strict=True))
         begin |= {"shift": median, "sigma": 0.45 * (high - low)}
         start = np.array([list(begin.values())])
-        data = loss.sample([sample[:, None]], [np.ones(sample.size)], kind="data")
+        data = loss.sample([sample[:, None]], [np.ones(sample.size)])
         minimum = loss.fit(data, start, np.ones(start.shape, bool))
         if not minimum.converged[0]:
             raise InputError(f"the fit to the simulated sample at {mass:.6g} GeV did not converge")

@@ -71,11 +71,10 @@ class Windowed(BaseFunctor):
     def _pdf(self, x: Any, norm: Any) -> tf.Tensor:
         del norm
         low, high = self._edges()
-        t = (2.0 * z.unstack_x(x) - low - high) / (high - low)
-        inside = tf.abs(t) <= 1.0
-        data = zfit.Data.from_tensor(
-            self.pdfs[0].space, tf.where(inside, t, 0.0)[:, tf.newaxis], guarantee_limits=True
-        )
+        x = z.unstack_x(x)
+        inside = (x >= low) & (x <= high)
+        t = tf.clip_by_value((2.0 * x - low - high) / (high - low), -1.0, 1.0)
+        data = zfit.Data.from_tensor(self.pdfs[0].space, t[:, tf.newaxis], guarantee_limits=True)
         return tf.where(inside, self.pdfs[0].pdf(data, norm=False), 0.0)
 
     @supports(norm=False)

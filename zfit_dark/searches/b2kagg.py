@@ -397,7 +397,7 @@ def read(
         )
     seen = {mode: NUMBERS.modes[mode].candidates for mode in chosen}
     limits = {mode: (interval.low, interval.high) for mode, interval in seen.items()}
-    return read_sample(data, chosen, limits=limits, branch=branch, trees=trees, cut=cut)
+    return read_sample(data, chosen, limits=limits, branch=branch, trees=trees or None, cut=cut)
 
 
 def _sample(data: Any, modes: Iterable[str] | None) -> tuple[Sample, tuple[str, ...]]:

@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import gc
+
+import hist
+import numpy as np
+import pytest
+import reference_jobs as jobs
+import tensorflow as tf
+import zfit
+
+import zfit_dark as zd
+from zfit_dark.errors import InputError
+from zfit_dark.profile import CompiledLoss, compiled
+
+OBS = zfit.Space("profile_x", 0.0, 2.0)
+_COUNT = iter(range(10_000))
+
+
+def parameter(value, lower=None, upper=None):
+    return zfit.Parameter(f"profile_p{next(_COUNT)}", value, lower, upper)
+
+
+def candidates(n=300):
+    return np.random.default_rng(3).triangular(0.0, 0.3, 2.0, n)
+
+
+def extended(pdfs, data=None):
+    model = zfit.pdf.SumPDF(pdfs) if len(pdfs) > 1 else pdfs[0]
+    data = zfit.Data.from_numpy(obs=OBS, array=candidates()) if data is None else data
+    return zfit.loss.ExtendedUnbinnedNLL(model, data)
+
+
+def floating_peak():
+    mu, sigma = parameter(0.6, 0.2, 1.0), parameter(0.2, 0.05, 0.5)
+    return extended(
+        [
+            zd.pdf.DoubleCB(mu, sigma, 1.2, 3.0, 1.5, 4.0, obs=OBS, extended=parameter(80.0)),
+            zfit.pdf.Exponential(parameter(-1.0), OBS, extended=parameter(220.0)),
+        ]
+    )
+
+
+def weighted():
+    data = zfit.Data.from_numpy(
+        obs=OBS, array=candidates(), weights=np.random.default_rng(4).uniform(0.5, 1.5, 300)
+    )
+    gauss = zfit.pdf.Gauss(parameter(0.6), parameter(0.3), OBS, extended=parameter(100.0))
+    flat = zfit.pdf.Bernstein(OBS, [parameter(1.0), parameter(0.8)], extended=parameter(200.0))
+    return extended([gauss, flat], data)
+
+
+def hole():
+    visible = candidates()
+    visible = visible[(visible < 0.7) | (visible > 0.9)]
+    slope = zfit.pdf.Chebyshev(OBS, [parameter(-0.3), parameter(0.05)])
+    background = zd.pdf.Vetoed(slope, [(0.7, 0.9)], counts="all", extended=parameter(260.0))
+    peak = zfit.pdf.Gauss(0.6, parameter(0.1), OBS)
+    signal = zd.pdf.Vetoed(peak, [(0.7, 0.9)], counts="all", extended=parameter(30.0))
+    return extended([signal, background], zfit.Data.from_numpy(obs=OBS, array=visible))
+
+
+def not_extended():
+    fraction = parameter(0.3, 0.0, 1.0)
+    model = zfit.pdf.SumPDF(
+        [zfit.pdf.Gauss(0.5, parameter(0.2), OBS), zfit.pdf.Exponential(parameter(-0.8), OBS)],
+        fracs=fraction,
+    )
+    return zfit.loss.UnbinnedNLL(model, zfit.Data.from_numpy(obs=OBS, array=candidates()))
+
+
+def constrained():
+    theta, n_sig = parameter(0.1, -5, 5), parameter(50.0)
+    scaled = zfit.ComposedParameter(
+        f"profile_scaled{next(_COUNT)}",
+        lambda p: p["n"] * 1.1 ** p["theta"],
+        params={"n": n_sig, "theta": theta},
+        unpack_params=False,
+    )
+    model = zfit.pdf.SumPDF(
+        [
+            zfit.pdf.Gauss(0.6, 0.2, OBS, extended=scaled),
+            zfit.pdf.Legendre(OBS, [parameter(-0.2)], extended=parameter(250.0)),
+        ]
+    )
+    return zfit.loss.ExtendedUnbinnedNLL(
+        model,
+        zfit.Data.from_numpy(obs=OBS, array=candidates()),
+        constraints=zfit.constraint.GaussianConstraint(theta, observation=0.0, sigma=1.0),
+    )
+
+
+def binned(extended_loss):
+    space = OBS.with_binning(25)
+    data = zfit.data.BinnedData.from_hist(
+        hist.Hist(hist.axis.Regular(25, 0.0, 2.0, name="profile_x")).fill(candidates())
+    )
+    if extended_loss:
+        model = zfit.pdf.SumPDF(
+            [
+                zfit.pdf.Gauss(parameter(0.6), 0.2, OBS, extended=parameter(60.0)),
+                zfit.pdf.Exponential(parameter(-0.9), OBS, extended=parameter(240.0)),
+            ]
+        )
+        return zfit.loss.ExtendedBinnedNLL(model.to_binned(space), data)
+    model = zfit.pdf.Exponential(parameter(-0.9), OBS).to_binned(space)
+    return zfit.loss.BinnedNLL(model, data)
+
+
+LOSSES = {
+    "floating peak": floating_peak,
+    "weights": weighted,
+    "hole": hole,
+    "not extended": not_extended,
+    "constraint": constrained,
+    "binned, extended": lambda: binned(True),
+    "binned": lambda: binned(False),
+}
+
+
+FAST = ("not extended", "constraint")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=() if name in FAST else pytest.mark.slow, id=name)
+        for name in LOSSES
+    ],
+)
+def loss(request):
+    return LOSSES[request.param]()
+
+
+def shifted(compiled_loss, k):
+    """Parameters moved off their values by a few per cent, a batch of k."""
+    rng = np.random.default_rng(5)
+    values = compiled_loss.values()
+    return values + rng.normal(0, 0.03, (k, len(values))) * np.maximum(np.abs(values), 0.1)
+
+
+def test_value_and_gradient_are_those_of_zfit(loss):
+    """The value up to a constant of the data, so differences are compared; gradients as they are."""
+    ours = compiled(loss)
+    rows = shifted(ours, 3)
+    value, gradient, _ = ours.evaluate(rows, ours.observed())
+    theirs, slopes = [], []
+    for row in rows:
+        with zfit.param.set_values(ours.parameters, row):
+            theirs.append(float(loss.value(full=True)))
+            slopes.append(np.asarray(loss.gradient(ours.parameters)))
+    np.testing.assert_allclose(np.diff(value), np.diff(theirs), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-8, atol=1e-7)
+
+
+def test_expected_curvature_is_the_hessian_of_the_asimov_set():
+    """Where the data are the expectation, the expected curvature is the second derivative."""
+    ours = compiled(floating_peak())
+    theta = ours.values()
+    sample, error, _ = ours.asimov(theta, ours.loss.model[0].pdfs[0].get_yield())
+    assert error < 1e-6
+    _, gradient, curvature = ours.evaluate(theta[None], sample)
+    assert (np.abs(gradient[0]) < 1e-4 * np.sqrt(np.diag(curvature[0]))).all()
+    step = 1e-4 / np.sqrt(np.diag(curvature[0]))
+    numerical = np.stack(
+        [
+            (
+                ours.evaluate((theta + h)[None], sample)[1]
+                - ours.evaluate((theta - h)[None], sample)[1]
+            )[0]
+            / (2 * step[i])
+            for i, h in enumerate(np.diag(step))
+        ]
+    )
+    scale = np.sqrt(np.outer(np.diag(curvature[0]), np.diag(curvature[0])))
+    np.testing.assert_allclose(curvature[0] / scale, numerical / scale, atol=2e-4)
+
+
+def test_minimum_is_that_of_zfits_minuit(loss):
+    ours = compiled(loss)
+    start = ours.values()[None]
+    minimum = ours.fit(ours.observed(), start, np.ones(start.shape, bool))
+    assert minimum.converged.all()
+    with zfit.param.set_values(ours.parameters, start[0]):
+        result = zfit.minimize.Minuit(tol=1e-6).minimize(loss)
+        theirs = np.array([float(result.params[p]["value"]) for p in ours.parameters])
+    # half the square of the distance in standard deviations, which flat directions do not spoil
+    above = ours.evaluate(theirs[None], ours.observed())[0][0] - minimum.value[0]
+    assert -1e-8 < above < 1e-5
+
+
+def test_parameters_and_floating_flags_are_left_alone(loss):
+    everything = loss.get_params(floating=None)
+    before = [(p.name, float(p.value()), p.floating) for p in everything]
+    ours = compiled(loss)
+    ours.evaluate(shifted(ours, 2), ours.observed())
+    assert [(p.name, float(p.value()), p.floating) for p in everything] == before
+
+
+def test_compiled_once_for_data_of_any_number_and_any_mass():
+    job = jobs.one_channel()
+    ours = compiled(job.loss)
+    theta = ours.values()[None]
+    data = jobs.pseudo_data()[0]
+    ours.reserve([2000])
+    for mass, n in ((0.4, 10), (0.5, 1700), (0.6, 0), (0.45, 512)):
+        job.mass.set_value(mass)
+        sample = ours.sample([data[:n, None]], [np.ones(n)])
+        value, *_ = ours.evaluate(theta, sample)
+        assert np.isfinite(value).all()
+    assert sorted(name for name, *_ in ours._programs) == ["fixed", "likelihood"]
+    assert compiled(job.loss) is ours
+
+
+def test_a_released_parameter_makes_a_new_program():
+    job = jobs.one_channel()
+    ours = compiled(job.loss)
+    job.mass.floating = True
+    assert compiled(job.loss) is not ours
+    assert job.mass in compiled(job.loss).parameters
+
+
+def test_padding_and_batching_change_nothing():
+    ours = compiled(floating_peak())
+    rows = shifted(ours, 8)
+    sample = ours.observed()
+    together = ours.evaluate(rows, sample)
+    for i, row in enumerate(rows):
+        for whole, alone in zip(together, ours.evaluate(row[None], sample), strict=True):
+            np.testing.assert_allclose(whole[i], alone[0], rtol=1e-12)
+    larger = CompiledLoss(ours.loss)
+    larger.reserve([1500])
+    np.testing.assert_allclose(larger.evaluate(rows, larger.observed())[0], together[0], rtol=1e-12)
+
+
+def test_what_cannot_be_compiled_or_understood_is_told():
+    x = parameter(1.0)
+    simple = zfit.loss.SimpleLoss(lambda params: params[0] ** 2, params=[x], errordef=0.5)
+    with pytest.raises(InputError, match="SimpleLoss cannot be used for a limit"):
+        CompiledLoss(simple)
+    fixed = zfit.Parameter("profile_fixed", 100.0, floating=False)
+    nothing = extended([zfit.pdf.Uniform(0.0, 2.0, OBS, extended=fixed)])
+    with pytest.raises(InputError, match="no floating parameter"):
+        CompiledLoss(nothing)
+
+
+def test_a_fit_that_newton_leaves_is_taken_up_by_minuit(monkeypatch):
+    from zfit_dark import newton, profile
+
+    ours = compiled(floating_peak())
+    start = ours.values()[None]
+    free = np.ones(start.shape, bool)
+    sample = ours.observed()
+    right = ours.fit(sample, start, free)
+    calls = []
+
+    def tired(objective, begin, *args, **kwargs):
+        calls.append(begin)
+        iterations = 1 if len(calls) == 1 else 100
+        return newton.minimise(objective, begin, *args, max_iterations=iterations, **kwargs)
+
+    monkeypatch.setattr(profile, "minimise", tired)
+    again = ours.fit(sample, start, free)
+    assert len(calls) == 2
+    assert again.converged.all()
+    np.testing.assert_allclose(again.value, right.value, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_many_masses():
+    """200 masses with other numbers of events: no new program, and less than 50 MB more."""
+    import resource
+
+    job = jobs.one_channel()
+    data = jobs.pseudo_data()[0]
+    ours = compiled(job.loss)
+    ours.reserve([2000])
+
+    def visit(i):
+        job.mass.set_value(0.35 + 0.0015 * i)
+        n = 100 + 9 * i
+        sample = ours.sample([data[:n, None]], [np.ones(n)])
+        ours.evaluate(ours.values()[None], sample)
+        ours.asimov(ours.values(), job.poi)
+
+    for i in range(10):
+        visit(i)
+    programs = len(ours._programs)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for i in range(200):
+        visit(i)
+    gc.collect()
+    assert len(ours._programs) == programs
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024
+
+
+def test_gradient_at_the_kink_of_a_crystal_ball():
+    """An event exactly where the tail begins."""
+    mu = parameter(1.0)
+    data = zfit.Data.from_numpy(obs=OBS, array=np.array([1.0 - 0.12, 1.0 + 0.15, 1.0]))
+    loss = extended(
+        [
+            zd.pdf.DoubleCB(mu, 0.1, 1.2, 3.0, 1.5, 4.0, obs=OBS, extended=parameter(2.0)),
+            zfit.pdf.Uniform(0.0, 2.0, OBS, extended=parameter(1.0)),
+        ],
+        data,
+    )
+    ours = compiled(loss)
+    value, gradient, curvature = ours.evaluate(ours.values()[None], ours.observed())
+    for array in (value, gradient, curvature):
+        assert np.isfinite(array).all()
+    with tf.GradientTape() as tape:
+        total = loss.value(full=True)
+    zfits = tape.gradient(total, ours.parameters)
+    np.testing.assert_allclose(gradient[0], [float(g) for g in zfits], rtol=1e-9, atol=1e-9)

@@ -313,7 +313,7 @@ def test_scan_tells_what_it_read_found_and_wrote(
         "trees": None,
         "cut": None,
     }
-    wanted = {"blind": False, "level": 0.9, "masses": None, "max_masses": None, "progress": True}
+    wanted = {"blind": False, "level": 0.9, "masses": None, "max_masses": None, "progress": False}
     assert stub.asked["scan"] == wanted
 
 

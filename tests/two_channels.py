@@ -1,12 +1,13 @@
 """A likelihood of two channels for the tests, and the same likelihood in numpy and numba-stats.
 
-Channel "one" is a double-sided Crystal Ball in a window that moves, "two" a Crystal Ball over its whole
-range. There are no events of "one" around 1.2 GeV, and "two" is closed from 1.4 GeV on.
+Channel "one" is a double-sided Crystal Ball in a window that moves, "two" a Crystal Ball over its
+whole range. There are no events of "one" around 1.2 GeV; "two" is closed from 1.4 GeV on. For some
+masses there are events exactly on the edges of the window and of what a blind analysis hides.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -23,7 +24,9 @@ Pieces = list[tuple[float, float]]
 
 LIMITS = {"one": (0.3, 2.0), "two": (0.25, 2.2)}
 WINDOW = 12.0
+HIDDEN = 3.0
 EMPTY, CLOSED = (1.05, 1.35), 1.4
+ON_EDGES = np.array([0.41, 0.7, 0.83, 1.43, 1.5, 1.543, 1.7, 1.89])
 ETA, ETA_PRIME = Veto(0.50, 0.60, "eta"), Veto(0.94, 0.98, "eta'")
 VETOES = {"one": (ETA, ETA_PRIME), "two": (ETA,)}
 MASSES = np.array([0.2, 0.7, 1.3, 2.1])
@@ -51,12 +54,16 @@ def per_poi(name: str, mass: float) -> float:
     return 20.0 * (1.0 + mass)
 
 
+@cache
 def masses_of(name: str) -> FloatArray:
     """Candidates: falling backgrounds, a small peak at 0.8 GeV, none of "one" around 1.2 GeV."""
     rng = np.random.default_rng({"one": 11, "two": 12}[name])
     low, high = LIMITS[name]
     background = low + (high - low) * rng.beta(1.0, 1.6, {"one": 900, "two": 350}[name])
-    data = np.concatenate([background, rng.normal(0.8, 0.01, 25), LIMITS[name]])
+    half = np.outer([-WINDOW, WINDOW, -HIDDEN, HIDDEN], shape(name).sigma(ON_EDGES))
+    on_edges = (ON_EDGES + half).ravel()
+    on_edges = on_edges[(on_edges > low) & (on_edges < high)]
+    data = np.concatenate([background, rng.normal(0.8, 0.01, 25), LIMITS[name], on_edges])
     if name == "one":
         data = data[(data < EMPTY[0]) | (data > EMPTY[1])]
     return data
@@ -93,7 +100,13 @@ def channels() -> tuple[ShapeChannel, ShapeChannel]:
     )
 
 
-@lru_cache(maxsize=1)
+@cache
+def shape_at(name: str, mass: float) -> dict[str, float]:
+    table = TABLES[name]
+    return {column: float(PchipInterpolator(MASSES, v)(mass)) for column, v in table.items()}
+
+
+@cache
 def likelihood() -> Likelihood:
     """The likelihood of the package, compiled once for all tests."""
     return Likelihood(channels(), poi="mu")
@@ -114,10 +127,9 @@ class Expected:
     ) -> None:
         self.name, self.theta = name, theta
         self.limits = low, high = LIMITS[name]
-        table = TABLES[name]
-        self.at = {column: float(PchipInterpolator(MASSES, v)(mass)) for column, v in table.items()}
+        self.at = shape_at(name, mass)
         self.mu, sigma = mass + self.at.get("shift", 0.0), self.at["sigma"]
-        self.beyond = 25.0 * table["sigma"].max()
+        self.beyond = 25.0 * TABLES[name]["sigma"].max()
         self.window = self.limits
         if name == "one":
             self.window = max(mass - WINDOW * sigma, low), min(mass + WINDOW * sigma, high)
@@ -131,7 +143,9 @@ class Expected:
         self.signal_yield = theta["mu"] * per_poi(name, mass) * factor
         self.background_yield = theta[f"{name}_background_yield"]
         order = {"one": 2, "two": 1}[name]
-        self.series = np.array([1.0, *(theta[f"{name}_background_c{i}"] for i in range(1, order + 1))])
+        self.series = np.array(
+            [1.0, *(theta[f"{name}_background_c{i}"] for i in range(1, order + 1))]
+        )
 
     def pieces(self) -> Pieces:
         """What the holes leave of the window."""
@@ -201,7 +215,7 @@ class Expected:
 
 def negative_log_likelihood(mass: float, theta: dict[str, float], hidden: float = 0.0) -> float:
     """The complete likelihood of both channels, every constraint once, without constants."""
-    value = 0.5 * sum(theta[f"theta_{name}"] ** 2 for name in SIZES)
+    value: float = 0.5 * sum(theta[f"theta_{name}"] ** 2 for name in SIZES)
     for name in LIMITS:
         channel = Expected(name, mass, theta, hidden)
         value += channel.events() - float(np.log(channel.density(channel.data())).sum())

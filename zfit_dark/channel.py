@@ -15,7 +15,10 @@ from zfit_dark.newton import FloatArray
 from zfit_dark.signal_shape import SignalShape
 
 Background = Callable[[Any, str], Any]
-"""Makes a PDF without a yield, from an observable and a name that its own names start with."""
+"""Makes a PDF without a yield, from an observable and a name that its own names start with.
+
+It may make several: each then has a yield of its own, and they add up to the background.
+"""
 
 Prior = Literal["lognormal", "gaussian"]
 
@@ -93,6 +96,9 @@ def chebyshev(order: int) -> Background:
         raise InputError(f"a polynomial of order {order} is none")
 
     def background(obs: Any, name: str) -> Any:
+        if order == 0:  # which zfit's Chebyshev is not
+            low, high = (float(edge[0]) for edge in obs.v1.limits)
+            return zfit.pdf.Uniform(low, high, obs=obs, name=name)
         coefficients = [
             zfit.Parameter(f"{name}_c{i}", 0.0, stepsize=0.05) for i in range(1, order + 1)
         ]
@@ -101,7 +107,34 @@ def chebyshev(order: int) -> Background:
     return background
 
 
-_SMOOTH = chebyshev(2)
+def bernstein(order: int) -> Background:
+    """A smooth background that cannot become negative: a sum of Bernstein's basis polynomials.
+
+    Each basis polynomial is a PDF of fixed shape with a yield of its own, which is not negative. The
+    likelihood is convex in the yields, and no fit has to evaluate a background twice.
+
+    Args:
+        order: highest power, 0 for a constant.
+
+    Raises:
+        InputError: if the order is negative.
+    """
+    if order < 0:
+        raise InputError(f"a polynomial of order {order} is none")
+
+    def background(obs: Any, name: str) -> list[Any]:
+        low, high = (float(edge[0]) for edge in obs.v1.limits)
+        if order == 0:
+            return [zfit.pdf.Uniform(low, high, obs=obs, name=name)]
+        return [
+            zfit.pdf.Bernstein(obs, list(np.eye(order + 1)[i]), name=f"{name}_{i}")
+            for i in range(order + 1)
+        ]
+
+    return background
+
+
+_SMOOTH = bernstein(2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +150,8 @@ class ShapeChannel:
         signal_per_poi: signal events in the whole peak, in data of the search, for a parameter of
             interest of 1: a number or a function of the mass. A function returns 0 where the mode
             is closed.
-        background: makes the background; see ``chebyshev``. With a window it is made on [-1, 1] and
+        background: makes the background; see ``bernstein``, the default of second order, and
+            ``chebyshev``. With a window it is made on [-1, 1] and
             laid over the window, else on the range of the data.
         window: half width of the fit window in units of the resolution, or None to fit the whole
             range.
@@ -166,9 +200,19 @@ class ShapeChannel:
         object.__setattr__(self, "label", self.label or self.name)
 
     def yield_per_poi(self, mass: float) -> float:
-        """Signal events for a parameter of interest of 1, at a mass."""
+        """Signal events for a parameter of interest of 1, at a mass.
+
+        Raises:
+            InputError: if ``signal_per_poi`` is negative there, or no finite number.
+        """
         per_poi = self.signal_per_poi
-        return float(per_poi(mass)) if callable(per_poi) else float(per_poi)
+        events = float(per_poi(mass)) if callable(per_poi) else float(per_poi)
+        if not (np.isfinite(events) and events >= 0):
+            raise InputError(
+                f"channel {self.name!r}: signal_per_poi is {events} at {mass:.6g} GeV; "
+                "give a number of events, 0 where the channel is closed"
+            )
+        return events
 
     def window_at(self, mass: float) -> tuple[float, float]:
         """The fit window of a mass hypothesis, in GeV."""

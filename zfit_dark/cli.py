@@ -218,7 +218,7 @@ def scan(
         masses=None if ranges is None else _hypotheses(search, ranges),
         max_masses=max_masses,
         blind=blind,
-        progress=not quiet,
+        progress=not quiet and sys.stderr.isatty(),
     )
     written = [out / "scan.json", out / "scan.csv"]
     limits.to_json(written[0])

@@ -112,13 +112,15 @@ def _channel_fit(
 
 
 def _edges(channel: ShapeChannel, mass: float) -> FloatArray:
-    """Bin edges over the fit window; the edges of vetoes are among them."""
+    """Bin edges over the fit window; those of vetoes stand in the place of any close to them."""
     low, high = channel.window_at(mass)
     edges = np.linspace(low, high, BINS + 1)
-    for edge in {edge for veto in channel.vetoes for edge in (veto.low, veto.high)}:
-        if low < edge < high:
-            edges[1 + np.argmin(np.abs(edges[1:-1] - edge))] = edge
-    return np.unique(edges)
+    holes = [edge for veto in channel.vetoes for edge in (veto.low, veto.high)]
+    inside = np.array([edge for edge in holes if low < edge < high])
+    close = np.abs(edges[:, None] - inside) < 0.5 * (edges[1] - edges[0])
+    kept = ~close.any(axis=1)
+    kept[[0, -1]] = True
+    return np.unique(np.concatenate([edges[kept], inside]))
 
 
 def _inside(edges: FloatArray) -> FloatArray:

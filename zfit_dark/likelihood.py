@@ -59,7 +59,7 @@ class Likelihood:
         self._hidden = 0.0
         self._thetas = self._make_thetas()
         self._per_poi = {n: zfit.Parameter(f"{n}_per_poi", 1.0, floating=False) for n in names}
-        self._yields = {n: zfit.Parameter(f"{n}_background_yield", 1.0, 0.0) for n in names}
+        self._yields: dict[str, list[Any]] = {}
         # Set to what the data are cut with, to the last bit: no event is outside the model.
         self._edges = {
             f"{c.name}_{edge}": zfit.Parameter(f"{c.name}_{edge}", value, floating=False)
@@ -114,15 +114,15 @@ class Likelihood:
         """
         if reason := self.why_not(mass):
             raise InputError(f"no hypothesis at {mass:.6g} GeV: {reason}")
-        self.mass.set_value(mass)
+        self.mass.assign(mass)
         for channel in self.channels:
-            self._per_poi[channel.name].set_value(channel.yield_per_poi(mass))
-        self._load()
+            self._per_poi[channel.name].assign(channel.yield_per_poi(mass))
         for parameter, value in self._start.items():
-            parameter.set_value(value)
+            parameter.assign(value)
+        for name, events in zip(self._yields, self._load(), strict=True):
+            for background_yield in self._yields[name]:
+                background_yield.assign(max(events, 1.0) / len(self._yields[name]))
         self.poi.stepsize = 1.0 / sum(c.yield_per_poi(mass) for c in self.channels)
-        for channel, data in zip(self.channels, self._data, strict=True):
-            self._yields[channel.name].set_value(max(float(data.num_entries), 1.0))
         return self
 
     def largest_windows(self, masses: Sequence[float] | FloatArray) -> list[int]:
@@ -143,13 +143,17 @@ class Likelihood:
             self._hidden = 0.0
             self._load()
 
-    def _load(self) -> None:
-        mass = float(self.mass.value())
+    def _load(self) -> list[int]:
+        """Cut data and model for the mass; how many candidates are left of each channel."""
+        mass, events = float(self.mass.value()), []
         for channel, data in zip(self.channels, self._data, strict=True):
             values = (*channel.window_at(mass), *channel.around(mass, self._hidden))
             for edge, value in zip(_EDGES, values, strict=True):
-                self._edges[f"{channel.name}_{edge}"].set_value(value)
-            data.update_data(channel.fitted(mass, self._hidden)[:, None], guarantee_limits=True)
+                self._edges[f"{channel.name}_{edge}"].assign(value)
+            candidates = channel.fitted(mass, self._hidden)
+            data.update_data(candidates[:, None], guarantee_limits=True)
+            events.append(candidates.size)
+        return events
 
     def _make_thetas(self) -> dict[str, Any]:
         found: dict[str, Nuisance] = {}
@@ -172,14 +176,19 @@ class Likelihood:
         holes = [*((veto.low, veto.high) for veto in channel.vetoes), tuple(hidden)]
         edges = [(low - 2 * reach, start), (stop, high + 2 * reach)]
         if channel.window is None:
-            inside = zfit.Space(obs.obs, low, high)
-            background = channel.background(inside, f"{name}_background")
+            shapes = _several(channel.background(zfit.Space(obs.obs, low, high), f"{name}_background"))
             background_holes = [*holes, *edges]
         else:
             unit = zfit.Space(obs.obs, -1.0, 1.0)
-            shape = channel.background(unit, f"{name}_background")
-            background = Windowed(shape, start, stop, obs, name=f"{name}_background")
+            shapes = [
+                Windowed(shape, start, stop, obs, name=shape.name)
+                for shape in _several(channel.background(unit, f"{name}_background"))
+            ]
             background_holes = holes
+        tags = [""] if len(shapes) == 1 else [f"_{i}" for i in range(len(shapes))]
+        self._yields[name] = [
+            zfit.Parameter(f"{name}_background_yield{tag}", 1.0, 0.0) for tag in tags
+        ]
         return zfit.pdf.SumPDF(
             [
                 Vetoed(
@@ -190,13 +199,16 @@ class Likelihood:
                     obs=obs,
                     name=f"{name}_signal",
                 ),
-                Vetoed(
-                    background,
-                    background_holes,
-                    counts="all",
-                    extended=self._yields[name],
-                    obs=obs,
-                    name=f"{name}_background",
+                *(
+                    Vetoed(
+                        shape,
+                        background_holes,
+                        counts="all",
+                        extended=background_yield,
+                        obs=obs,
+                        name=shape.name,
+                    )
+                    for shape, background_yield in zip(shapes, self._yields[name], strict=True)
                 ),
             ],
             name=name,
@@ -218,6 +230,11 @@ class Likelihood:
             params={"poi": self.poi, "per_poi": self._per_poi[channel.name]} | thetas,
             unpack_params=False,
         )
+
+
+def _several(background: Any) -> list[Any]:
+    """The PDFs that a background is made of."""
+    return list(background) if isinstance(background, (list, tuple)) else [background]
 
 
 def _updatable(space: Any) -> Any:

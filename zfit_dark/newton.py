@@ -140,7 +140,7 @@ def _newton_step(
         moving &= ~blocked
         step = solve(curvature, np.where(moving, -gradient, 0.0), moving)
     edm = -0.5 * np.einsum("bp,bp->b", step, np.where(moving, gradient, 0.0))
-    return step, np.where(np.isfinite(edm), edm, np.inf)
+    return np.nan_to_num(step, posinf=0.0, neginf=0.0), np.where(np.isfinite(edm), edm, np.inf)
 
 
 def solve(curvature: FloatArray, vector: FloatArray, moving: NDArray[np.bool_]) -> FloatArray:

@@ -8,19 +8,19 @@ from typing import Any, Literal
 import numpy as np
 import pydantic.v1 as pydantic
 import tensorflow as tf
-from zfit import supports, z
 from zfit.core.serialmixin import SerializableMixin
-from zfit.pdf import BasePDF
 from zfit.serialization import Serializer, SpaceRepr
 from zfit.serialization.pdfrepr import BasePDFRepr
+
+from zfit_dark.pdf._closed_form import ClosedFormPDF
 
 __all__ = [
     "CrystalBall",
     "DoubleCB",
     "crystal_ball_integral",
-    "crystal_ball_log_shape",
+    "crystal_ball_shape",
     "double_cb_integral",
-    "double_cb_log_shape",
+    "double_cb_shape",
 ]
 
 # (exp(z) - 1)/z = ∫ exp(zs) ds over 0 < s < 1 by Gauss-Legendre below this |z|: to double
@@ -31,16 +31,16 @@ _NODES, _WEIGHTS = (
 )
 
 
-def crystal_ball_log_shape(
+def crystal_ball_shape(
     x: tf.Tensor, mu: tf.Tensor, sigma: tf.Tensor, alpha: tf.Tensor, n: tf.Tensor
 ) -> tf.Tensor:
-    """Log of the Crystal Ball shape of `CrystalBall`, 0 at the peak; all arguments broadcast."""
+    """Shape of `CrystalBall`, 1 at the peak; all arguments broadcast."""
     t = (x - mu) / sigma * tf.sign(alpha)
     alpha = tf.abs(alpha)
-    return _log_shape(t, tf.less(t, -alpha), -t, alpha, n)
+    return tf.exp(_log_shape(t, tf.less(t, -alpha), -t, alpha, n))
 
 
-def double_cb_log_shape(
+def double_cb_shape(
     x: tf.Tensor,
     mu: tf.Tensor,
     sigma: tf.Tensor,
@@ -49,12 +49,13 @@ def double_cb_log_shape(
     alphar: tf.Tensor,
     nr: tf.Tensor,
 ) -> tf.Tensor:
-    """Log of the shape of `DoubleCB`, 0 at the peak; all arguments broadcast."""
+    """Shape of `DoubleCB`, 1 at the peak; all arguments broadcast."""
     t = (x - mu) / sigma
     left = tf.less(t, 0.0)
     distance = tf.where(left, -t, t)
     alpha = tf.where(left, alphal, alphar)
-    return _log_shape(t, tf.greater(distance, alpha), distance, alpha, tf.where(left, nl, nr))
+    n = tf.where(left, nl, nr)
+    return tf.exp(_log_shape(t, tf.greater(distance, alpha), distance, alpha, n))
 
 
 def crystal_ball_integral(
@@ -148,7 +149,7 @@ def _exponential_integral(rate: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
     return tf.where(large, tf.math.expm1(safe_rate * safe_width) / safe_rate, short * mean)
 
 
-class CrystalBall(BasePDF, SerializableMixin):
+class CrystalBall(ClosedFormPDF, SerializableMixin):
     r"""A Gaussian with a power-law tail on one side, in log space: finite for every n.
 
     With t = (x − μ)/σ (mirrored, t → −t, for negative α),
@@ -176,7 +177,8 @@ class CrystalBall(BasePDF, SerializableMixin):
     Source: T. Skwarnicki, DESY F31-86-02 (1986), appendix E.
     """
 
-    _N_OBS = 1
+    _shape = staticmethod(crystal_ball_shape)
+    _integral = staticmethod(crystal_ball_integral)
 
     def __init__(
         self,
@@ -200,18 +202,8 @@ class CrystalBall(BasePDF, SerializableMixin):
             label=label,
         )
 
-    @supports(norm=False)
-    def _pdf(self, x: Any, norm: Any, params: dict[str, tf.Tensor]) -> tf.Tensor:
-        del norm
-        return tf.exp(crystal_ball_log_shape(z.unstack_x(x), **params))
 
-    @supports(norm=False)
-    def _analytic_integrate(self, limits: Any, norm: Any, params: dict[str, tf.Tensor]) -> Any:
-        del norm
-        return crystal_ball_integral(*limits.v1.limits, **params)
-
-
-class DoubleCB(BasePDF, SerializableMixin):
+class DoubleCB(ClosedFormPDF, SerializableMixin):
     r"""A Gaussian with a power-law tail on either side, in log space: finite for every n.
 
     With t = (x − μ)/σ and i = L for t < 0, R for t > 0,
@@ -239,7 +231,8 @@ class DoubleCB(BasePDF, SerializableMixin):
         label: name for humans.
     """
 
-    _N_OBS = 1
+    _shape = staticmethod(double_cb_shape)
+    _integral = staticmethod(double_cb_integral)
 
     def __init__(
         self,
@@ -271,16 +264,6 @@ class DoubleCB(BasePDF, SerializableMixin):
             name="DoubleCB" if name is None else name,
             label=label,
         )
-
-    @supports(norm=False)
-    def _pdf(self, x: Any, norm: Any, params: dict[str, tf.Tensor]) -> tf.Tensor:
-        del norm
-        return tf.exp(double_cb_log_shape(z.unstack_x(x), **params))
-
-    @supports(norm=False)
-    def _analytic_integrate(self, limits: Any, norm: Any, params: dict[str, tf.Tensor]) -> Any:
-        del norm
-        return double_cb_integral(*limits.v1.limits, **params)
 
 
 class _CrystalBallRepr(BasePDFRepr):

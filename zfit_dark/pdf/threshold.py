@@ -7,11 +7,11 @@ from typing import Any, Literal
 import numpy as np
 import pydantic.v1 as pydantic
 import tensorflow as tf
-from zfit import supports, z
 from zfit.core.serialmixin import SerializableMixin
-from zfit.pdf import BasePDF
 from zfit.serialization import Serializer, SpaceRepr
 from zfit.serialization.pdfrepr import BasePDFRepr
+
+from zfit_dark.pdf._closed_form import ClosedFormPDF
 
 __all__ = ["Threshold", "threshold_integral", "threshold_shape"]
 
@@ -56,7 +56,7 @@ def threshold_integral(
     return width * tf.reduce_sum(_WEIGHTS * values, axis=-1)
 
 
-class Threshold(BasePDF, SerializableMixin):
+class Threshold(ClosedFormPDF, SerializableMixin):
     r"""A background that opens at a threshold x₀ and falls off exponentially.
 
     .. math::
@@ -80,7 +80,8 @@ class Threshold(BasePDF, SerializableMixin):
         label: name for humans.
     """
 
-    _N_OBS = 1
+    _shape = staticmethod(threshold_shape)
+    _integral = staticmethod(threshold_integral)
 
     def __init__(
         self,
@@ -102,17 +103,6 @@ class Threshold(BasePDF, SerializableMixin):
             name="Threshold" if name is None else name,
             label=label,
         )
-
-    @supports(norm=False)
-    def _pdf(self, x: Any, norm: Any, params: dict[str, tf.Tensor]) -> tf.Tensor:
-        del norm
-        return threshold_shape(z.unstack_x(x), **params)
-
-    # Not `register_analytic_integral`: zfit finds no registered integral for a binned space.
-    @supports(norm=False)
-    def _analytic_integrate(self, limits: Any, norm: Any, params: dict[str, tf.Tensor]) -> Any:
-        del norm
-        return threshold_integral(*limits.v1.limits, **params)
 
 
 class _ThresholdRepr(BasePDFRepr):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import Any, Literal, get_args
 
+import numpy as np
 import pydantic.v1 as pydantic
 import tensorflow as tf
 import zfit
@@ -19,6 +19,7 @@ from zfit.serialization import Serializer, SpaceRepr  # noqa: F401 (annotations 
 from zfit.util.exception import AnalyticIntegralNotImplemented
 
 from zfit_dark.errors import InputError
+from zfit_dark.pdf._closed_form import integrals
 from zfit_dark.pdf._functor import SinglePDFFunctor, SinglePDFFunctorRepr, bounds
 from zfit_dark.pdf._space import tensor_space
 
@@ -29,30 +30,28 @@ Counts = Literal["visible", "all"]
 
 def visible_pieces(
     lower: tf.Tensor, upper: tf.Tensor, lows: tf.Tensor, highs: tf.Tensor
-) -> list[tuple[tf.Tensor, tf.Tensor]]:
+) -> tuple[tf.Tensor, tf.Tensor]:
     """What the holes leave of [lower, upper]: one piece more than there are holes.
 
     The same graph serves every value of the edges, a piece that a hole covers has no length.
 
     Args:
-        lower: start of the range.
+        lower: start of the range, a scalar or of one element.
         upper: its end.
-        lows: lower edges of the holes, one dimension, in any order; the holes may overlap or reach
-            past the range, and one with low ≥ high is none.
+        lows: lower edges of the k holes, in any order; the holes may overlap or reach past the
+            range, and one with low ≥ high is none.
         highs: their upper edges.
 
     Returns:
-        (start, stop) of the pieces in ascending order, start ≤ stop.
+        Starts and stops of the pieces in ascending order, start ≤ stop, each of shape (k + 1,).
     """
     order = tf.argsort(lows)
-    lows, highs = tf.gather(lows, order), tf.gather(highs, order)
-    pieces = []
-    end = lower
-    for i in range(lows.shape[0]):
-        stop = tf.minimum(tf.maximum(tf.minimum(lows[i], highs[i]), end), upper)
-        pieces.append((end, stop))
-        end = tf.maximum(tf.minimum(highs[i], upper), end)
-    return [*pieces, (end, upper)]
+    lows, highs = tf.gather(tf.minimum(lows, highs), order), tf.gather(highs, order)
+    before = np.tri(lows.shape[0] + 1, lows.shape[0], -1, dtype=bool)
+    reached = tf.where(before, tf.minimum(highs, upper), -np.inf)  # by the holes before a piece
+    starts = tf.maximum(tf.reduce_max(reached, axis=1), lower)
+    stops = tf.concat([tf.minimum(lows, upper), tf.reshape(upper, (1,))], axis=0)
+    return starts, tf.maximum(stops, starts)
 
 
 class Vetoed(SinglePDFFunctor, SerializableMixin):
@@ -63,8 +62,8 @@ class Vetoed(SinglePDFFunctor, SerializableMixin):
     holes there). A fit window that moves is two holes more,
     ``[(obs_low, window_low), (window_high, obs_high)]``, with parameters for the window.
 
-    A hole is an open interval: an event exactly on its edge is outside. An event inside has
-    density 0 and makes a likelihood infinite: cut the data as the PDF is cut.
+    A hole is an open interval: an event exactly on its edge is outside. Cut the data as the PDF is
+    cut: an event inside has density 0, but the likelihoods of zfit count it all the same.
 
     Args:
         pdf: the PDF to cut, in one dimension; a sum is cut as a whole, its fractions keep the
@@ -136,9 +135,14 @@ class Vetoed(SinglePDFFunctor, SerializableMixin):
             A scalar: the integral over the normalisation range of this PDF outside the holes,
             over that of the inner PDF in its own normalisation range. It follows the parameters.
         """
-        inner = self.pdfs[0]
-        seen = self.integrate(self.norm, norm=False)
-        return (seen / inner.integrate(inner.norm, norm=False))[0]
+        starts, stops = self._pieces(self.norm)
+        lower, upper = self.pdfs[0].norm.v1.limits
+        *seen, whole = tf.unstack(
+            self._inner_integrals(
+                tf.concat([starts, lower], axis=0), tf.concat([stops, upper], axis=0)
+            )
+        )
+        return tf.add_n(seen) / whole
 
     def _set_yield(self, value: Any) -> None:
         if self.counts == "all":
@@ -171,9 +175,21 @@ class Vetoed(SinglePDFFunctor, SerializableMixin):
         edges = tf.reshape(edges, (len(self.intervals), 2))
         return edges[:, 0], edges[:, 1]
 
-    def _pieces(self, limits: Any) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    def _pieces(self, limits: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Starts and stops of what the holes leave of the limits."""
         lower, upper = limits.v1.limits
         return visible_pieces(lower, upper, *self._holes())
+
+    def _inner_integrals(self, starts: tf.Tensor, stops: tf.Tensor) -> tf.Tensor:
+        inner = self.pdfs[0]
+        if self._inner_is_analytic:
+            return integrals(inner, starts, stops)
+        # each by itself: one numerical integral over them all would stumble over the edges
+        spaces = (
+            tensor_space(self.obs, start, stop)
+            for start, stop in zip(tf.unstack(starts), tf.unstack(stops), strict=True)
+        )
+        return tf.concat([inner.integrate(space, norm=False) for space in spaces], axis=0)
 
     @supports(norm=False)
     def _pdf(self, x: Any, norm: Any) -> tf.Tensor:
@@ -185,44 +201,27 @@ class Vetoed(SinglePDFFunctor, SerializableMixin):
         return tf.where(tf.reduce_all(outside, axis=-1), density, tf.zeros_like(density))
 
     @supports(norm=False)
-    def _analytic_integrate(self, limits: Any, norm: Any) -> tf.Tensor:
-        """The inner integral is traced once and mapped over the pieces."""
-        del norm
-        if not self._inner_is_analytic:
-            raise AnalyticIntegralNotImplemented
-        starts, stops = (tf.stack(edges) for edges in zip(*self._pieces(limits), strict=True))
-        integrals = tf.vectorized_map(
-            lambda piece: self.pdfs[0].analytic_integrate(
-                tensor_space(self.obs, *piece), norm=False
-            ),
-            (starts, stops),
-        )
-        return tf.reduce_sum(integrals, axis=0)
+    def _integrate(self, limits: Any, norm: Any, options: Any) -> tf.Tensor:
+        del norm, options
+        return tf.reduce_sum(self._inner_integrals(*self._pieces(limits)), keepdims=True)
 
     @supports(norm=False)
-    def _numeric_integrate(self, limits: Any, norm: Any, options: Any) -> tf.Tensor:
-        """Piece by piece: one quadrature over them all would stumble over the edges."""
-        del norm
-        return tf.add_n(
-            [
-                self.pdfs[0].integrate(
-                    tensor_space(self.obs, start, stop), norm=False, options=options
-                )
-                for start, stop in self._pieces(limits)
-            ]
-        )
+    def _analytic_integrate(self, limits: Any, norm: Any) -> tf.Tensor:
+        if not self._inner_is_analytic:
+            raise AnalyticIntegralNotImplemented
+        return self._integrate(limits, norm, options=None)
 
     @supports(norm=False)
     def _sample(self, n: Any, limits: Any) -> tf.Tensor:
         """By accept and reject, from proposals outside the holes however little these leave."""
-        pieces = self._pieces(limits)
+        starts, stops = self._pieces(limits)
 
         def propose(n_to_produce: Any, limits: Any, dtype: Any) -> tuple[Any, ...]:
             del limits
             drawn = z.random.get_prng().uniform(shape=(n_to_produce, 2), dtype=dtype)
-            value = pieces[0][0] + drawn[:, :1] * tf.add_n([stop - start for start, stop in pieces])
-            for (_, low), (high, _) in pairwise(pieces):
-                value = tf.where(tf.greater(value, low), value + (high - low), value)
+            value = starts[0] + drawn[:, :1] * tf.reduce_sum(stops - starts)
+            for i in range(starts.shape[0] - 1):  # open the holes, from left to right
+                value = tf.where(value > stops[i], value + (starts[i + 1] - stops[i]), value)
             weights = tf.ones_like(drawn[:, 1])
             return value, drawn[:, 1], weights, weights, n_to_produce
 

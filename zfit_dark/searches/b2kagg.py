@@ -28,9 +28,10 @@ from scipy.interpolate import PchipInterpolator
 from scipy.special import ndtr, ndtri
 
 from zfit_dark import __version__, fitting, scanning
-from zfit_dark.channel import Nuisance, ShapeChannel, Veto, chebyshev
+from zfit_dark.channel import Nuisance, ShapeChannel, Veto, bernstein
 from zfit_dark.errors import InputError
 from zfit_dark.likelihood import Likelihood
+from zfit_dark.profile import compiled
 from zfit_dark.results import Fit, Scan, new_provenance
 from zfit_dark.searches import PseudoData, Sample, masses_to_show, spread
 from zfit_dark.searches._numbers import (
@@ -416,7 +417,7 @@ def likelihood(
 ) -> Likelihood:
     """The simultaneous model of the modes. Its parameter of interest is B(B⁺ → K⁺ a).
 
-    The background of a mode is a Chebyshev polynomial of second order in a window around the
+    The background of a mode is a sum of Bernstein polynomials of second order in a window around the
     hypothesis; π⁰, η, η′ and η_c are vetoed. N_BB and a part of the efficiencies are uncertain in
     all modes alike, the rest of each efficiency by itself.
 
@@ -460,7 +461,7 @@ def _channel(mode: str, sample: Sample) -> dict[str, Any]:
         "data": sample.values[mode],
         "limits": (numbers.candidates.low, numbers.candidates.high),
         "signal": _RESOLUTION,
-        "background": chebyshev(2),
+        "background": bernstein(2),
         "nuisances": (
             Nuisance("n_bb", NUMBERS.n_bb_uncertainty.value),
             Nuisance("efficiency", NUMBERS.efficiency_uncertainty.value),
@@ -635,7 +636,10 @@ def _control_model(sample: Sample, modes: tuple[str, ...]) -> Likelihood:
         )
         for mode in modes
     ]
-    return Likelihood(channels, poi=f"{_POI}_control")
+    model = Likelihood(channels, poi=f"{_POI}_control")
+    largest = model.largest_windows([meson.mass.value for meson in _NARROW.values()])
+    compiled(model.loss).reserve(largest)
+    return model
 
 
 def _control_events(mode: str, mass: float) -> float:

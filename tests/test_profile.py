@@ -140,7 +140,7 @@ def shifted(compiled_loss, k):
 
 
 def test_value_and_gradient_are_those_of_zfit(loss):
-    """The value up to a constant of the data, so differences are compared; gradients as they are."""
+    """Up to a constant of the data, so that differences of the value are compared."""
     ours = compiled(loss)
     rows = shifted(ours, 3)
     value, gradient, _ = ours.evaluate(rows, ours.observed())

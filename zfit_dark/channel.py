@@ -110,8 +110,8 @@ def chebyshev(order: int) -> Background:
 def bernstein(order: int) -> Background:
     """A smooth background that cannot become negative: a sum of Bernstein's basis polynomials.
 
-    Each basis polynomial is a PDF of fixed shape with a yield of its own, which is not negative. The
-    likelihood is convex in the yields, and no fit has to evaluate a background twice.
+    Each basis polynomial is a PDF of fixed shape with a yield of its own, which is not negative.
+    The likelihood is convex in the yields, and no fit has to evaluate a background twice.
 
     Args:
         order: highest power, 0 for a constant.
@@ -151,8 +151,8 @@ class ShapeChannel:
             interest of 1: a number or a function of the mass. A function returns 0 where the mode
             is closed.
         background: makes the background; see ``bernstein``, the default of second order, and
-            ``chebyshev``. With a window it is made on [-1, 1] and
-            laid over the window, else on the range of the data.
+            ``chebyshev``. With a window it is made on [-1, 1] and laid over the window, else on
+            the range of the data.
         window: half width of the fit window in units of the resolution, or None to fit the whole
             range.
         vetoes: holes in the range.

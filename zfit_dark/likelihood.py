@@ -176,7 +176,8 @@ class Likelihood:
         holes = [*((veto.low, veto.high) for veto in channel.vetoes), tuple(hidden)]
         edges = [(low - 2 * reach, start), (stop, high + 2 * reach)]
         if channel.window is None:
-            shapes = _several(channel.background(zfit.Space(obs.obs, low, high), f"{name}_background"))
+            inside = zfit.Space(obs.obs, low, high)
+            shapes = _several(channel.background(inside, f"{name}_background"))
             background_holes = [*holes, *edges]
         else:
             unit = zfit.Space(obs.obs, -1.0, 1.0)

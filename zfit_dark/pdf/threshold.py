@@ -64,7 +64,7 @@ class Threshold(ClosedFormPDF, SerializableMixin):
         0 \text{ otherwise}
 
     which is the combinatorial background of the D*–D⁰ mass difference and of pair masses near
-    x⁺x⁻, with x₀ = 2m. The integral is exact to 1e-12 for p ≤ 5 and |c|·(range above x₀) ≤ 1000,
+    x⁺x⁻, with x₀ = 2m. The integral is exact to 1e-12 for p ≤ 5 and ``|c|``·(range above x₀) ≤ 1000,
     whatever the sign of c, and to 1e-9 for p ≤ 20 in the same range.
 
     Args:

@@ -417,9 +417,9 @@ def likelihood(
 ) -> Likelihood:
     """The simultaneous model of the modes. Its parameter of interest is B(B⁺ → K⁺ a).
 
-    The background of a mode is a sum of Bernstein polynomials of second order in a window around the
-    hypothesis; π⁰, η, η′ and η_c are vetoed. N_BB and a part of the efficiencies are uncertain in
-    all modes alike, the rest of each efficiency by itself.
+    The background of a mode is a sum of Bernstein polynomials of second order in a window around
+    the hypothesis; π⁰, η, η′ and η_c are vetoed. N_BB and a part of the efficiencies are uncertain
+    in all modes alike, the rest of each efficiency by itself.
 
     Args:
         data: A `Sample`, or what `read` takes.

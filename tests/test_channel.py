@@ -11,7 +11,7 @@ import zfit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zfit_dark.channel import Nuisance, ShapeChannel, Veto, chebyshev
+from zfit_dark.channel import Nuisance, ShapeChannel, Veto, bernstein, chebyshev
 from zfit_dark.errors import InputError
 from zfit_dark.signal_shape import SignalShape
 
@@ -181,3 +181,27 @@ def test_nothing_is_hidden_unless_asked_for() -> None:
 
 def test_channel_without_candidates() -> None:
     assert channel([], window=20).fitted(1.0).shape == (0,)
+
+
+def test_bernstein_adds_up_to_any_positive_straight_line() -> None:
+    """Basis polynomials of order 2 with yields a, (a + b) / 2, b make a line from a to b."""
+    import zfit
+
+    obs = zfit.Space("bernstein_mass", -1.0, 1.0)
+    x = np.linspace(-0.99, 0.99, 23)
+    shapes = [np.asarray(pdf.pdf(x)) for pdf in bernstein(2)(obs, "bernstein_line")]
+    t = 0.5 * (x + 1)
+    for shape, exact in zip(shapes, [(1 - t) ** 2, 2 * t * (1 - t), t**2], strict=True):
+        np.testing.assert_allclose(shape, 1.5 * exact, rtol=1e-9, atol=1e-12)
+    line = 3.0 * shapes[0] + 2.0 * shapes[1] + 1.0 * shapes[2]
+    np.testing.assert_allclose(line, 1.5 * (3.0 - 2.0 * t), rtol=1e-9)
+
+
+def test_bernstein_of_order_0_is_flat_and_a_negative_order_is_refused() -> None:
+    import zfit
+
+    obs = zfit.Space("bernstein_flat", 1.0, 3.0)
+    (flat,) = bernstein(0)(obs, "bernstein_flat")
+    np.testing.assert_allclose(flat.pdf(np.array([1.5, 2.5])), 0.5)
+    with pytest.raises(InputError, match="order -1"):
+        bernstein(-1)

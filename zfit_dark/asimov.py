@@ -25,8 +25,6 @@ GRID = ORDER * PANELS
 _GROWTH = 0.5
 """A panel is at most wider than another by this times their distance."""
 
-_ABSCISSAE, _WEIGHTS = np.polynomial.legendre.leggauss(ORDER)
-
 
 def panel_edges(breakpoints: FloatArray, grid: FloatArray, signal: FloatArray) -> FloatArray:
     """Edges of the quadrature panels: narrow where the signal is, ever wider away from it.
@@ -67,18 +65,20 @@ def _cells(density: FloatArray, grid: FloatArray) -> FloatArray:
     return cells
 
 
-def gauss_legendre(edges: FloatArray) -> tuple[FloatArray, FloatArray]:
+def gauss_legendre(edges: FloatArray, order: int = ORDER) -> tuple[FloatArray, FloatArray]:
     """Nodes and weights of a Gauss-Legendre rule on every panel.
 
     Args:
         edges: panel edges, ascending, shape (panels + 1,).
+        order: nodes of a panel.
 
     Returns:
-        nodes and weights, each of shape (panels * ORDER,).
+        nodes and weights, each of shape (panels * order,), ascending.
     """
+    abscissae, weights = np.polynomial.legendre.leggauss(order)
     half = 0.5 * np.diff(edges)[:, None]
     middle = 0.5 * (edges[1:] + edges[:-1])[:, None]
-    return (middle + half * _ABSCISSAE).ravel(), (half * _WEIGHTS).ravel()
+    return (middle + half * abscissae).ravel(), (half * weights).ravel()
 
 
 def quadrature(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from zfit_dark.asimov import gauss_legendre
 from zfit_dark.calculators import calculator as calculator_of
 from zfit_dark.channel import ShapeChannel
 from zfit_dark.likelihood import BLIND_HALF_WIDTH, Likelihood
@@ -15,7 +16,7 @@ BINS = 60
 """Bins of a channel's fit window in a plot."""
 
 _CURVE = 6
-"""Points of the drawn curve a bin."""
+"""Points of the drawn curve a bin, Gauss-Legendre nodes."""
 
 
 def fit(
@@ -64,7 +65,10 @@ def fit(
     background = theta.copy()
     background[loss.index(poi)] = 0.0
     edges = [_edges(channel, mass) for channel in likelihood.channels]
-    totals, smooth = (loss.densities(at, [_inside(e) for e in edges]) for at in (theta, background))
+    totals, smooth = (
+        loss.densities(at, [gauss_legendre(e, _CURVE)[0] for e in edges])
+        for at in (theta, background)
+    )
     half = BLIND_HALF_WIDTH * max(c.signal.sigma(mass) for c in likelihood.channels)
     return Fit(
         mass=mass,
@@ -92,14 +96,15 @@ def _channel_fit(
     hidden: float,
 ) -> ChannelFit:
     total, background = curves
+    points, weights = gauss_legendre(edges, _CURVE)
     counts, _ = np.histogram(channel.fitted(mass, hidden), edges)
     return ChannelFit(
         name=channel.name,
         label=channel.label,
         edges=edges,
         counts=counts.astype(float),
-        expected=total.reshape(-1, _CURVE).mean(axis=1) * np.diff(edges),
-        x=_inside(edges),
+        expected=(total * weights).reshape(-1, _CURVE).sum(axis=1),
+        x=points,
         total=total,
         background=background,
         holes=tuple(
@@ -121,10 +126,3 @@ def _edges(channel: ShapeChannel, mass: float) -> FloatArray:
     kept = ~close.any(axis=1)
     kept[[0, -1]] = True
     return np.unique(np.concatenate([edges[kept], inside]))
-
-
-def _inside(edges: FloatArray) -> FloatArray:
-    """Points evenly inside every bin."""
-    share = (np.arange(_CURVE) + 0.5) / _CURVE
-    points: FloatArray = (edges[:-1, None] + np.diff(edges)[:, None] * share).ravel()
-    return points

@@ -64,8 +64,8 @@ class Threshold(ClosedFormPDF, SerializableMixin):
         0 \text{ otherwise}
 
     which is the combinatorial background of the D*–D⁰ mass difference and of pair masses near
-    x⁺x⁻, with x₀ = 2m. The integral is exact to 1e-12 for p ≤ 5 and ``|c|``·(range above x₀) ≤ 1000,
-    whatever the sign of c, and to 1e-9 for p ≤ 20 in the same range.
+    x⁺x⁻, with x₀ = 2m. The integral is exact to 1e-12 for p ≤ 5 and ``|c|`` times the range above
+    x₀ up to 1000, whatever the sign of c, and to 1e-9 for p ≤ 20 in the same range.
 
     Args:
         threshold: x₀, in the unit of the observable. Data at or below it have density 0, so a

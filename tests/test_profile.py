@@ -41,6 +41,15 @@ def floating_peak():
     )
 
 
+def smooth_peak():
+    return extended(
+        [
+            zfit.pdf.Gauss(parameter(0.6), parameter(0.2), OBS, extended=parameter(80.0)),
+            zfit.pdf.Exponential(parameter(-1.0), OBS, extended=parameter(220.0)),
+        ]
+    )
+
+
 def weighted():
     data = zfit.Data.from_numpy(
         obs=OBS, array=candidates(), weights=np.random.default_rng(4).uniform(0.5, 1.5, 300)
@@ -154,14 +163,16 @@ def test_value_and_gradient_are_those_of_zfit(loss):
 
 
 def test_expected_curvature_is_the_hessian_of_the_asimov_set():
-    """Where the data are the expectation, the expected curvature is the second derivative."""
-    ours = compiled(floating_peak())
+    """Where the data are the expectation, the expected curvature is the second derivative.
+
+    The peak has to be smooth: second derivatives of a Crystal Ball jump, which no quadrature likes.
+    """
+    ours = compiled(smooth_peak())
     theta = ours.values()
     sample, error, _ = ours.asimov(theta, ours.loss.model[0].pdfs[0].get_yield())
     assert error < 1e-6
     _, gradient, curvature = ours.evaluate(theta[None], sample)
-    # a thousandth of a standard deviation: at the kinks of the peak a quadrature is only so good
-    assert (np.abs(gradient[0]) < 1e-3 * np.sqrt(np.diag(curvature[0]))).all()
+    assert (np.abs(gradient[0]) < 1e-4 * np.sqrt(np.diag(curvature[0]))).all()
     step = 1e-4 / np.sqrt(np.diag(curvature[0]))
     numerical = np.stack(
         [

@@ -54,9 +54,11 @@ def weighted():
     data = zfit.Data.from_numpy(
         obs=OBS, array=candidates(), weights=np.random.default_rng(4).uniform(0.5, 1.5, 300)
     )
-    gauss = zfit.pdf.Gauss(parameter(0.6), parameter(0.3), OBS, extended=parameter(100.0))
-    flat = zfit.pdf.Bernstein(OBS, [parameter(1.0), parameter(0.8)], extended=parameter(200.0))
-    return extended([gauss, flat], data)
+    mu, sigma = parameter(0.6, 0.2, 1.0), parameter(0.2, 0.05, 0.4)
+    gauss = zfit.pdf.Gauss(mu, sigma, OBS, extended=parameter(100.0, 0.0))
+    # the first coefficient is fixed: the scale of all of them together means nothing
+    line = zfit.pdf.Bernstein(OBS, [1.0, parameter(0.8, 0.0, 5.0)], extended=parameter(200.0, 0.0))
+    return extended([gauss, line], data)
 
 
 def hole():
@@ -64,7 +66,7 @@ def hole():
     visible = visible[(visible < 0.7) | (visible > 0.9)]
     slope = zfit.pdf.Chebyshev(OBS, [parameter(-0.3), parameter(0.05)])
     background = zd.pdf.Vetoed(slope, [(0.7, 0.9)], counts="all", extended=parameter(260.0))
-    peak = zfit.pdf.Gauss(0.6, parameter(0.1), OBS)
+    peak = zfit.pdf.Gauss(0.6, 0.1, OBS)
     signal = zd.pdf.Vetoed(peak, [(0.7, 0.9)], counts="all", extended=parameter(30.0))
     return extended([signal, background], zfit.Data.from_numpy(obs=OBS, array=visible))
 
@@ -196,9 +198,10 @@ def test_minimum_is_that_of_zfits_minuit(loss):
     with zfit.param.set_values(ours.parameters, start[0]):
         result = zfit.minimize.Minuit(tol=1e-6).minimize(loss)
         theirs = np.array([float(result.params[p]["value"]) for p in ours.parameters])
-    # half the square of the distance in standard deviations, which flat directions do not spoil
+    # half the square of the distance in standard deviations; ours is never the higher one, and
+    # with numerical gradients Minuit stops up to 0.02 standard deviations above it
     above = ours.evaluate(theirs[None], ours.observed())[0][0] - minimum.value[0]
-    assert -1e-8 < above < 1e-5
+    assert -1e-8 < above < 2e-4
 
 
 def test_parameters_and_floating_flags_are_left_alone(loss):

@@ -92,13 +92,11 @@ def chebyshev(order: int) -> Background:
     Raises:
         InputError: if the order is negative.
     """
-    if order < 0:
-        raise InputError(f"a polynomial of order {order} is none")
+    _check_order(order)
 
     def background(obs: Any, name: str) -> Any:
-        if order == 0:  # which zfit's Chebyshev is not
-            low, high = (float(edge[0]) for edge in obs.v1.limits)
-            return zfit.pdf.Uniform(low, high, obs=obs, name=name)
+        if order == 0:
+            return _constant(obs, name)
         coefficients = [
             zfit.Parameter(f"{name}_c{i}", 0.0, stepsize=0.05) for i in range(1, order + 1)
         ]
@@ -119,19 +117,28 @@ def bernstein(order: int) -> Background:
     Raises:
         InputError: if the order is negative.
     """
-    if order < 0:
-        raise InputError(f"a polynomial of order {order} is none")
+    _check_order(order)
 
     def background(obs: Any, name: str) -> list[Any]:
-        low, high = (float(edge[0]) for edge in obs.v1.limits)
         if order == 0:
-            return [zfit.pdf.Uniform(low, high, obs=obs, name=name)]
+            return [_constant(obs, name)]
         return [
             zfit.pdf.Bernstein(obs, list(np.eye(order + 1)[i]), name=f"{name}_{i}")
             for i in range(order + 1)
         ]
 
     return background
+
+
+def _check_order(order: int) -> None:
+    if order < 0:
+        raise InputError(f"a polynomial of order {order} is none")
+
+
+def _constant(obs: Any, name: str) -> Any:
+    """A flat PDF, which zfit's polynomials of order 0 are not."""
+    low, high = (float(edge[0]) for edge in obs.v1.limits)
+    return zfit.pdf.Uniform(low, high, obs=obs, name=name)
 
 
 _SMOOTH = bernstein(2)

@@ -66,8 +66,9 @@ def scan(
         why_not: Callable[[float], str | None] = model.why_not
     else:
         move, why_not = _mover(model, mass), _always
-    skipped = [Skipped(float(m), r) for m in hypotheses if (r := why_not(float(m))) is not None]
-    wanted = [float(m) for m in hypotheses if why_not(float(m)) is None]
+    reasons = {float(hypothesis): why_not(float(hypothesis)) for hypothesis in hypotheses}
+    skipped = [Skipped(m, reason) for m, reason in reasons.items() if reason is not None]
+    wanted = [m for m, reason in reasons.items() if reason is None]
     if not wanted:
         raise InputError(f"none of the masses can be a hypothesis: {_reasons(skipped)}")
     if isinstance(model, Likelihood):

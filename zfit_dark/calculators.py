@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import zfit
@@ -17,10 +17,28 @@ from hepstats.hypotests.parameters import POI, POIarray
 from scipy.stats import norm
 
 from zfit_dark.errors import InputError
-from zfit_dark.newton import FloatArray, Minimum, solve
+from zfit_dark.newton import FloatArray, Minimum
 from zfit_dark.profile import CompiledLoss, Sample, compiled
 
 __all__ = ["POI", "AsymptoticCalculator", "POIarray"]
+
+
+class _Fit(NamedTuple):
+    """A fit at a value of the parameter of interest.
+
+    Attributes:
+        theta: all parameters.
+        value: negative log-likelihood; NaN if the fit did not converge.
+        slope: of the profile likelihood.
+        bend: curvature of the profile likelihood.
+        response: how the nuisances follow the parameter of interest, shape (parameters,).
+    """
+
+    theta: FloatArray
+    value: float
+    slope: float
+    bend: float
+    response: FloatArray
 
 
 class ProfileLikelihood:
@@ -38,7 +56,7 @@ class ProfileLikelihood:
         self.sample = sample
         self.index = loss.index(poi)
         self._start = start
-        self._fits: dict[float, tuple[FloatArray, FloatArray, float]] = {}
+        self._fits: dict[float, _Fit] = {}
         self.failed: set[float] = set()
 
     def free(self, not_below: float = -np.inf) -> Minimum:
@@ -65,33 +83,52 @@ class ProfileLikelihood:
             free = np.ones(start.shape, bool)
             free[:, self.index] = False
             self._keep(self.loss.fit(self.sample, start, free))
-        return np.array([self._fits[float(v)][2] for v in poi_values])
+        return np.array([self._fits[float(v)].value for v in poi_values])
+
+    def slope(self, poi_values: FloatArray) -> FloatArray:
+        """Slope of that smallest value along the parameter of interest.
+
+        It is the likelihood's own: the nuisances stand where it does not change with them.
+        """
+        self.value(poi_values)
+        return np.array([self._fits[float(v)].slope for v in poi_values])
 
     def error(self, poi_value: float) -> float:
         """One standard deviation of the parameter of interest, from the curvature at a value."""
         self.value(np.array([poi_value]))
-        theta, curvature, _ = self._fits[float(poi_value)]
-        moving = (theta > self.loss.lower) & (theta < self.loss.upper)
-        moving[self.index] = True
-        unit = np.zeros(len(theta))
-        unit[self.index] = 1.0
-        variance = solve(curvature[None], unit[None], moving[None])[0, self.index]
-        return float(np.sqrt(variance)) if variance > 0 else np.nan
+        bend = self._fits[float(poi_value)].bend
+        return float(1 / np.sqrt(bend)) if bend > 0 else np.nan
 
     def theta(self, poi_value: float) -> FloatArray:
         """All parameters at the minimum for a value of the parameter of interest."""
         self.value(np.array([poi_value]))
-        return self._fits[float(poi_value)][0]
+        return self._fits[float(poi_value)].theta
 
     def _keep(self, minimum: Minimum) -> None:
-        for theta, curvature, value, converged in zip(
-            minimum.theta, minimum.curvature, minimum.value, minimum.converged, strict=True
-        ):
-            at = float(theta[self.index])
+        for row, converged in enumerate(minimum.converged):
+            at = float(minimum.theta[row, self.index])
             if converged or at not in self._fits:
-                self._fits[at] = (theta, curvature, float(value) if converged else np.nan)
+                self._fits[at] = self._fit(minimum, row)
             if not converged:
                 self.failed.add(at)
+
+    def _fit(self, minimum: Minimum, row: int) -> _Fit:
+        theta, curvature = minimum.theta[row], minimum.curvature[row]
+        moving = (theta > self.loss.lower) & (theta < self.loss.upper) & (np.diag(curvature) > 0)
+        moving[self.index] = False
+        size = np.sqrt(np.diag(curvature)[moving])
+        scaled = curvature[np.ix_(moving, moving)] / np.outer(size, size)
+        along = -curvature[moving, self.index] / size
+        response = np.zeros(len(theta))
+        response[moving] = np.linalg.lstsq(scaled, along, rcond=1e-12)[0] / size
+        converged = bool(minimum.converged[row])
+        return _Fit(
+            theta=theta,
+            value=float(minimum.value[row]) if converged else np.nan,
+            slope=float(minimum.gradient[row, self.index]),
+            bend=float(curvature[self.index, self.index] + curvature[self.index] @ response),
+            response=response,
+        )
 
     def _foreseen(self, poi_value: float) -> FloatArray:
         """The nuisances on the straight line that the curvature of the nearest fit predicts."""
@@ -99,11 +136,9 @@ class ProfileLikelihood:
             theta = self._start.copy()
         else:
             nearest = min(self._fits, key=lambda known: abs(known - poi_value))
-            theta, curvature, _ = self._fits[nearest]
-            moving = (theta > self.loss.lower) & (theta < self.loss.upper)
-            moving[self.index] = False
-            slope = -solve(curvature[None], curvature[None, :, self.index], moving[None])[0]
-            theta = np.clip(theta + slope * (poi_value - nearest), self.loss.lower, self.loss.upper)
+            fit = self._fits[nearest]
+            theta = fit.theta + fit.response * (poi_value - nearest)
+            theta = np.clip(theta, self.loss.lower, self.loss.upper)
         theta[self.index] = poi_value
         return theta
 
@@ -235,10 +270,13 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
         """
         self.refresh()
         if poialt not in self._asimov:
-            theta = self._blind
+            theta, setting = self._blind, None
             if theta is None:
                 theta = self.observed(poialt.parameter).theta(poialt.value)
-            sample, error, self.signal_per_poi = self._compiled.asimov(theta, poialt.parameter)
+                setting = self._sample.setting
+            sample, error, self.signal_per_poi = self._compiled.asimov(
+                theta, poialt.parameter, setting
+            )
             self.asimov_error = max(self.asimov_error, error)
             self._asimov[poialt] = ProfileLikelihood(
                 self._compiled, sample, poialt.parameter, theta

@@ -66,7 +66,10 @@ def fit(
     background[loss.index(poi)] = 0.0
     edges = [_edges(channel, mass) for channel in likelihood.channels]
     totals, smooth = (
-        loss.densities(at, [gauss_legendre(e, _CURVE)[0] for e in edges])
+        [
+            e.density
+            for e in loss.densities(at, [gauss_legendre(e, _CURVE)[0].numpy() for e in edges])
+        ]
         for at in (theta, background)
     )
     half = BLIND_HALF_WIDTH * max(c.signal.sigma(mass) for c in likelihood.channels)
@@ -96,7 +99,7 @@ def _channel_fit(
     hidden: float,
 ) -> ChannelFit:
     total, background = curves
-    points, weights = gauss_legendre(edges, _CURVE)
+    points, weights = (x.numpy() for x in gauss_legendre(edges, _CURVE))
     counts, _ = np.histogram(channel.fitted(mass, hidden), edges)
     return ChannelFit(
         name=channel.name,

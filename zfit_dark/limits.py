@@ -6,16 +6,12 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.optimize.elementwise import bracket_root, find_root
-from scipy.stats import norm
+from scipy.special import ndtr
 
-from zfit_dark.calculators import POI, AsymptoticCalculator, POIarray, ProfileLikelihood
-from zfit_dark.calculators import calculator as calculator_of
 from zfit_dark.errors import InputError
 from zfit_dark.likelihood import Likelihood
-from zfit_dark.newton import FloatArray
+from zfit_dark.newton import FloatArray, Minimum
+from zfit_dark.profile import CompiledLoss, Hypothesis, Sample, compiled
 from zfit_dark.results import Limit
 
 TestStatistic = Literal["qtilde", "q"]
@@ -23,12 +19,7 @@ TestStatistic = Literal["qtilde", "q"]
 FEWEST_EVENTS = 10.0
 """Asymptotic limits are flagged where fewer background events than this compete with the signal."""
 
-BANDS = (-2.0, -1.0, 0.0, 1.0, 2.0)
-"""Quantiles, in standard deviations, of the expected limits."""
-
-_OBSERVED = np.nan
 _NODE_TOLERANCE = 1e-4
-_RELATIVE_TOLERANCE = 1e-6
 
 
 def upper_limit(
@@ -74,46 +65,38 @@ def upper_limit(
         raise InputError(f"test_statistic={test_statistic!r} is not known; give 'qtilde' or 'q'")
     if blind and not isinstance(model, Likelihood):
         raise InputError("a bare loss does not know its sidebands: give a Likelihood to be blind")
-    calculator = calculator_of(loss)
-    null = POI(poi, 0.0)
-    warnings: list[str] = []
-    poi_hat = poi_error = p0 = np.nan
+    ours = compiled(loss)
+
+    def ask(sample: Sample, start: FloatArray, **how: Any) -> Hypothesis:
+        return ours.hypothesis(sample, poi, start, 1 - level, test_statistic == "qtilde", **how)
+
     if blind:
         with model.signal_region_hidden():
-            sidebands = calculator.observed(poi)
-            background, failed = sidebands.theta(0.0), sidebands.failed
-        with calculator.blind(background):
-            asimov = calculator.asimov(null)
-            limits = _roots(calculator, asimov, poi, 1 - level, test_statistic == "qtilde", poi_hat)
-            quality = calculator.asimov_error, calculator.signal_per_poi
+            sidebands = ours.observed()
+            background = _fitted(ours, sidebands, poi, ask).fits
+        # the sidebands stand in for the data: with no weight, and nothing is fitted to them
+        nothing = ours.sample(sidebands.points, [0.0 * w for w in sidebands.weights])
+        found = ask(nothing, background.theta, blind=True)
+        warnings = [] if background.converged[1] else ["the fit of the sidebands did not converge"]
+        poi_hat = poi_error = p0 = np.nan
     else:
-        with calculator.held():
-            observed = calculator.observed(poi)
-            poi_hat, converged = _best_fit(calculator, poi)
-            if not converged:
-                warnings.append(f"the fit of {poi.name} did not converge")
-            poi_error = observed.error(poi_hat)
-            p0 = float(calculator.pvalue(null, onesideddiscovery=True)[0][0])
-            asimov = calculator.asimov(null)
-            limits = _roots(calculator, asimov, poi, 1 - level, test_statistic == "qtilde", poi_hat)
-            quality = calculator.asimov_error, calculator.signal_per_poi
-        failed = observed.failed
-    asimov_error, signal_per_poi = quality
-    if failed := failed | asimov.failed:
-        warnings.append(f"fits did not converge at {poi.name} = {_listed(failed)}")
-    if not np.isfinite(limits[:5]).all():
+        found = _fitted(ours, ours.observed(), poi, ask)
+        warnings = _unconverged(found, poi)
+        poi_hat, poi_error = float(found.fits.theta[0, ours.index(poi)]), found.poi_error
+        p0 = float(ndtr(-_local_significance(found.fits, poi_hat)))
+    if not np.isfinite(found.limits[:5]).all():
         warnings.append("an expected limit was not found")
-    if not blind and not np.isfinite(limits[5]):
+    if not blind and not np.isfinite(found.limits[5]):
         warnings.append("the observed limit was not found")
-    if asimov_error > _NODE_TOLERANCE:
+    if not found.asimov_error <= _NODE_TOLERANCE:
         warnings.append(
-            f"integral of the model and sum over its Asimov set differ by {asimov_error:.1e}"
+            f"integral of the model and sum over its Asimov set differ by {found.asimov_error:.1e}"
         )
     valid = not warnings
-    warnings += _few_events(signal_per_poi, asimov.error(0.0))
+    warnings += _few_events(found.signal_per_poi, found.sigma)
     return Limit(
-        observed=limits[5],
-        expected=tuple(limits[:5]),
+        observed=float(found.limits[5]),
+        expected=tuple(found.limits[:5].tolist()),
         poi_hat=poi_hat,
         poi_error=poi_error,
         p0=p0,
@@ -140,12 +123,15 @@ def significance(model: Any, poi: Any = None) -> float:
         InputError: if the parameter does not float in the loss, or the fit did not converge.
     """
     loss, poi = _loss_and_poi(model, poi)
-    calculator = calculator_of(loss)
-    _, converged = _best_fit(calculator, poi)
-    if not converged:
+    ours = compiled(loss)
+
+    def ask(sample: Sample, start: FloatArray, **how: Any) -> Hypothesis:
+        return ours.hypothesis(sample, poi, start, 0.05, True, **how)
+
+    found = _fitted(ours, ours.observed(), poi, ask)
+    if not found.fits.converged.all():
         raise InputError(f"the fit of {poi.name} did not converge; no significance")
-    p0 = calculator.pvalue(POI(poi, 0.0), onesideddiscovery=True)[0][0]
-    return max(0.0, float(norm.isf(p0)))
+    return _local_significance(found.fits, float(found.fits.theta[0, ours.index(poi)]))
 
 
 def _loss_and_poi(model: Any, poi: Any) -> tuple[Any, Any]:
@@ -158,117 +144,41 @@ def _loss_and_poi(model: Any, poi: Any) -> tuple[Any, Any]:
     return model, poi
 
 
-def _best_fit(calculator: AsymptoticCalculator, poi: Any) -> tuple[float, bool]:
-    """Best fit of the parameter of interest, and whether it and the fit without signal converged.
+def _fitted(
+    ours: CompiledLoss, sample: Sample, poi: Any, ask: Callable[..., Hypothesis]
+) -> Hypothesis:
+    """What is asked, with the fits of the data taken up by Minuit where Newton's steps fail.
 
-    Where the fit runs into negative densities on its way to a negative signal, it is made again
-    with the signal not below zero, which is all that a limit needs.
+    Where the free fit runs into negative densities on its way to a negative signal, it is made
+    again with the signal not below zero, which is all that a limit needs.
     """
-    observed = calculator.observed(poi)
-    found = observed.free()
-    if not found.converged[0] and found.converged[1] and found.theta[0, observed.index] < 0:
-        found = observed.free(not_below=0.0)
-    calculator.take_bestfit(found)
-    return float(found.theta[0, observed.index]), bool(found.converged.all())
+    start = np.stack([ours.values()] * 2)
+    found = ask(sample, start)
+    if found.fits.converged.all():
+        return found
+    start[1, ours.index(poi)] = 0.0
+    free = np.ones(start.shape, bool)
+    free[1, ours.index(poi)] = False
+    by_minuit = ours.fit(sample, start, free)
+    found = ask(sample, by_minuit.theta)
+    if not found.fits.converged[0] and found.fits.converged[1]:
+        again = ask(sample, np.stack([by_minuit.theta[1]] * 2), not_below=0.0)
+        return again if again.fits.converged.all() else found
+    return found
 
 
-def _roots(
-    calculator: AsymptoticCalculator,
-    asimov: ProfileLikelihood,
-    poi: Any,
-    alpha: float,
-    qtilde: bool,
-    poi_hat: float,
-) -> FloatArray:
-    """Where CLs is alpha: five expected limits, then the observed one (NaN if ``poi_hat`` is)."""
-    null = POI(poi, 0.0)
-    sigma = asimov.error(0.0)
-
-    def log_cls(values: FloatArray, band: FloatArray) -> FloatArray:
-        values, band = np.broadcast_arrays(values, band)
-        flat, bands = values.ravel(), band.ravel()
-        cls = np.empty(flat.size)
-        asimov.value(flat)
-        seen = np.isnan(bands)
-        if seen.any():
-            here = POIarray(poi, flat[seen])
-            pnull, palt = calculator.pvalue(here, null, qtilde=qtilde, onesided=True)
-            cls[seen] = pnull / palt
-        if (~seen).any():
-            here = POIarray(poi, flat[~seen])
-            each, place = np.unique(bands[~seen], return_inverse=True)
-            expected = calculator.expected_pvalue(
-                here, null, nsigma=list(each), CLs=True, qtilde=qtilde, onesided=True
-            )
-            cls[~seen] = np.stack(expected)[place, np.arange(len(place))]
-        with np.errstate(divide="ignore"):
-            ratio: FloatArray = np.log(cls / alpha)
-        return ratio.reshape(values.shape)
-
-    bands = np.array([*BANDS, _OBSERVED])
-    guess = sigma * np.array([_expected_in_sigma(alpha, band) for band in BANDS] + [np.nan])
-    guess *= _straightened(asimov.value, guess[:5], sigma)
-    if np.isfinite(poi_hat):
-        guess[5] = sigma * _observed_in_sigma(calculator, alpha, poi_hat / sigma, qtilde)
-    floor = np.array([0.0] * 5 + [max(poi_hat, 0.0)])
-    limits = np.full(6, np.nan)
-    wanted = np.isfinite(guess) & (guess > floor)
-    if not wanted.any():
-        return limits
-    width = np.where(np.isnan(bands), 0.05, 0.003)[wanted]
-    low = floor[wanted] + (guess - floor)[wanted] * (1 - width)
-    bracket = bracket_root(
-        log_cls,
-        low,
-        guess[wanted] * (1 + width),
-        xmin=floor[wanted] * (1 + 1e-12),
-        args=(bands[wanted],),
-    )
-    held = wanted.copy()
-    held[wanted] = bracket.success
-    if held.any():
-        root = find_root(
-            log_cls,
-            tuple(side[bracket.success] for side in bracket.bracket),
-            args=(bands[held],),
-            tolerances={"xrtol": _RELATIVE_TOLERANCE, "xatol": 0.0, "fatol": 1e-8},
-        )
-        limits[held] = np.where(root.success, root.x, np.nan)
-    return limits
+def _unconverged(found: Hypothesis, poi: Any) -> list[str]:
+    free, at_zero = found.fits.converged
+    what = [] if free else [f"the fit of {poi.name} did not converge"]
+    return what if at_zero else [*what, f"the fit at {poi.name} = 0 did not converge"]
 
 
-def _expected_in_sigma(alpha: float, band: float) -> float:
-    """Expected limit in standard deviations, for a parabolic likelihood."""
-    return float(norm.isf(alpha * norm.cdf(band)) + band)
-
-
-def _straightened(
-    value: Callable[[FloatArray], FloatArray], points: FloatArray, sigma: float
-) -> NDArray[np.float64]:
-    """How much farther than on a parabola a likelihood ratio of the same size lies, six numbers."""
-    levels = value(np.concatenate([[0.0], points]))
-    root = np.sqrt(np.maximum(2 * (levels[1:] - levels[0]), 0.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(root > 0, points / sigma / root, 1.0)
-    return np.append(ratio, 1.0)
-
-
-def _observed_in_sigma(
-    calculator: AsymptoticCalculator, alpha: float, best: float, qtilde: bool
-) -> float:
-    """Observed limit in standard deviations, for a parabolic likelihood around its best fit."""
-
-    def excess(value: float) -> float:
-        q = np.array([value**2 - 2 * value * best if qtilde and best < 0 else (value - best) ** 2])
-        qalt = np.array([value**2])
-        null = calculator.pnull(q, qalt, qtilde=qtilde)
-        return float(np.log(null / calculator.palt(q, qalt, qtilde=qtilde) / alpha)[0])
-
-    low = max(best, 0.0) + 1e-6
-    high = low + 3.0
-    while excess(high) > 0:
-        high *= 1.5
-    return float(brentq(excess, low, high, xtol=1e-3))
+def _local_significance(fits: Minimum, poi_hat: float) -> float:
+    """Root of the likelihood ratio of no signal; 0 where the best fit is not above zero."""
+    if not fits.converged.all():
+        return np.nan
+    ratio = 2 * float(fits.value[1] - fits.value[0]) if poi_hat > 0 else 0.0
+    return float(np.sqrt(max(ratio, 0.0)))
 
 
 def _few_events(signal_per_poi: float, poi_error: float) -> list[str]:
@@ -286,7 +196,3 @@ def _few_events(signal_per_poi: float, poi_error: float) -> list[str]:
         f"asymptotic limit at low counts: about {competing:.1f} background events compete with the "
         "signal, and the true limit is likely weaker"
     ]
-
-
-def _listed(values: set[float]) -> str:
-    return ", ".join(f"{value:.4g}" for value in sorted(values))

@@ -1,26 +1,32 @@
-"""Damped Newton minimisation of many likelihoods at once (numpy only).
+"""Damped Newton minimisation of a likelihood inside a TensorFlow graph.
 
 The curvature may be the exact second derivative or the expected one (Fisher's); the second is never
-negative, so that every step goes downhill. All fits of a batch share one call of the objective.
+negative, so that every step goes downhill.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
-Objective = Callable[[FloatArray], tuple[FloatArray, FloatArray, FloatArray]]
+Objective = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
+"""Parameters (p,) to value (), gradient (p,) and curvature (p, p)."""
 
 EDM_TOLERANCE = 1e-8
 """A fit has converged where its estimated distance to the minimum, in units of the negative
 log-likelihood, is below this."""
 
+MAX_ITERATIONS = 100
+"""Evaluations after which a fit is left as it is."""
+
 _FLATTEST = 1e-12
-"""Smallest eigenvalue, of the curvature scaled to a unit diagonal, that a step may follow."""
+"""Smallest pivot, of the curvature scaled to a unit diagonal, that a step may follow."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +36,23 @@ class Minimum:
     Attributes:
         theta: parameters, shape (fits, parameters).
         value: negative log-likelihood, shape (fits,).
-        gradient: its gradient, shape (fits, parameters).
-        curvature: its curvature, shape (fits, parameters, parameters).
         edm: estimated distance to the minimum, shape (fits,).
-        converged: whether ``edm`` is small enough, shape (fits,).
-        iterations: evaluations of the batch that were needed.
+        iterations: evaluations that each fit took, shape (fits,).
+        gradient: slope of the likelihood, shape (fits, parameters).
+        curvature: its curvature, shape (fits, parameters, parameters).
     """
 
     theta: FloatArray
     value: FloatArray
+    edm: FloatArray
+    iterations: FloatArray
     gradient: FloatArray
     curvature: FloatArray
-    edm: FloatArray
-    converged: NDArray[np.bool_]
-    iterations: int
+
+    @property
+    def converged(self) -> NDArray[np.bool_]:
+        """Whether the estimated distance to the minimum is small enough, shape (fits,)."""
+        return np.isfinite(self.value) & (self.edm <= EDM_TOLERANCE)
 
     def replaced(self, other: Minimum, rows: NDArray[np.bool_]) -> Minimum:
         """These fits, but for some rows those of another batch; iterations are added up.
@@ -55,116 +64,137 @@ class Minimum:
         pick = {
             name: np.where(rows.reshape(-1, *[1] * (old.ndim - 1)), getattr(other, name), old)
             for name, old in vars(self).items()
-            if name != "iterations"
         }
-        return Minimum(**pick, iterations=self.iterations + other.iterations)
+        return Minimum(**pick | {"iterations": self.iterations + other.iterations})
 
 
 def minimise(
     objective: Objective,
-    start: FloatArray,
-    free: NDArray[np.bool_],
-    lower: FloatArray,
-    upper: FloatArray,
-    *,
-    tolerance: float = EDM_TOLERANCE,
-    max_iterations: int = 100,
-) -> Minimum:
-    """Minimise a batch of negative log-likelihoods inside a box.
+    start: tf.Tensor,
+    free: tf.Tensor,
+    lower: tf.Tensor,
+    upper: tf.Tensor,
+    max_iterations: tf.Tensor | int = MAX_ITERATIONS,
+) -> tuple[tf.Tensor, ...]:
+    """Minimise a negative log-likelihood inside a box.
 
     A parameter that stands at an edge of the box and is pushed outwards is held there. A step that
-    does not lead downhill, or leads to where the likelihood is not defined, is halved.
+    does not lead downhill, or leads to where the likelihood is not defined, is shortened.
 
     Args:
-        objective: parameters (fits, parameters) to value (fits,), gradient (fits, parameters) and
-            curvature (fits, parameters, parameters).
-        start: where to start, shape (fits, parameters).
-        free: which parameters each fit may move, shape (fits, parameters).
-        lower: lower edges of the box, shape (parameters,); minus infinity for none.
-        upper: upper edges of the box, shape (parameters,).
-        tolerance: largest estimated distance to the minimum of a converged fit.
-        max_iterations: evaluations of the objective after which the fits are left as they are.
+        objective: parameters (p,) to value (), gradient (p,) and curvature (p, p).
+        start: where to start, shape (p,).
+        free: which parameters may move, boolean, shape (p,).
+        lower: lower edges of the box, shape (p,); minus infinity for none.
+        upper: upper edges of the box, shape (p,).
+        max_iterations: evaluations of the objective after which the fit is left as it is; with 1
+            it is an evaluation at the start.
 
     Returns:
-        The minimum of each fit; ``converged`` tells which ones to believe.
+        theta, value, estimated distance to the minimum, evaluations, gradient, curvature: the
+        attributes of one row of a ``Minimum``.
     """
-    theta = np.clip(start, lower, upper)
-    theta = np.where(free, theta, start)
-    value, gradient, curvature = objective(theta)
-    step, edm = _newton_step(theta, gradient, curvature, free, lower, upper)
-    scale = np.ones(len(theta))
-    stuck = ~np.isfinite(value)
-    iterations = 1
-    while iterations < max_iterations:
-        active = (edm > tolerance) & ~stuck
-        if not active.any():
-            break
-        trial = np.clip(theta + scale[:, None] * step, lower, upper)
-        trial = np.where(free & active[:, None], trial, theta)
-        new_value, new_gradient, new_curvature = objective(trial)
-        iterations += 1
-        foreseen = np.einsum("bp,bp->b", gradient, trial - theta)
-        noise = 1e-13 * (1.0 + np.abs(value))
-        finite = np.isfinite(new_value) & np.isfinite(new_gradient).all(axis=1)
-        with np.errstate(invalid="ignore"):
-            downhill = finite & (new_value <= value + 1e-4 * np.minimum(foreseen, 0.0) + noise)
-        accepted = active & downhill
-        theta = np.where(accepted[:, None], trial, theta)
-        value = np.where(accepted, new_value, value)
-        gradient = np.where(accepted[:, None], new_gradient, gradient)
-        curvature = np.where(accepted[:, None, None], new_curvature, curvature)
-        new_step, new_edm = _newton_step(theta, gradient, curvature, free, lower, upper)
-        step = np.where(accepted[:, None], new_step, step)
-        edm = np.where(accepted, new_edm, edm)
-        scale = np.where(accepted, np.minimum(1.0, 2.0 * scale), 0.4 * scale)
-        stuck |= scale < 1e-10
-    converged = np.isfinite(value) & (edm <= tolerance)
-    return Minimum(theta, value, gradient, curvature, edm, converged, iterations)
+    start = tf.where(free, tf.clip_by_value(start, lower, upper), start)
+    one, zero = tf.constant(1.0, start.dtype), tf.constant(0.0, start.dtype)
+    nothing = tf.zeros_like(start)
+    # the state at the best point so far, and the step that leads on from there
+    state = (start, zero, zero + np.inf, zero, nothing, nothing[:, None] * nothing, nothing, one)
+
+    def going_on(theta: tf.Tensor, value: tf.Tensor, edm: tf.Tensor, *rest: tf.Tensor) -> tf.Tensor:
+        iterations, *_, scale = rest
+        todo = iterations < tf.cast(max_iterations, start.dtype)
+        moving = (edm > EDM_TOLERANCE) & (scale > 1e-10) & tf.math.is_finite(value)
+        return (iterations < 1) | (todo & moving)
+
+    def improve(
+        theta: tf.Tensor, value: tf.Tensor, edm: tf.Tensor, *rest: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        iterations, gradient, curvature, step, scale = rest
+        trial = tf.where(free, tf.clip_by_value(theta + scale * step, lower, upper), theta)
+        found = objective(trial)
+        foreseen = tf.reduce_sum(gradient * (trial - theta))
+        noise = 1e-13 * (1.0 + tf.abs(value))
+        finite = tf.math.is_finite(found[0]) & tf.reduce_all(tf.math.is_finite(found[1]))
+        downhill = finite & (found[0] <= value + 1e-4 * tf.minimum(foreseen, zero) + noise)
+        better = (iterations < 1) | downhill
+        theta, value, gradient, curvature = (
+            tf.where(better, new, old)
+            for new, old in zip((trial, *found), (theta, value, gradient, curvature), strict=True)
+        )
+        step, edm = _newton_step(theta, gradient, curvature, free, lower, upper)
+        scale = tf.where(better, tf.minimum(one, 2.0 * scale), 0.4 * scale)
+        return theta, value, edm, iterations + 1, gradient, curvature, step, scale
+
+    return tuple(tf.while_loop(going_on, improve, state)[:6])
 
 
 def _newton_step(
-    theta: FloatArray,
-    gradient: FloatArray,
-    curvature: FloatArray,
-    free: NDArray[np.bool_],
-    lower: FloatArray,
-    upper: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
+    theta: tf.Tensor,
+    gradient: tf.Tensor,
+    curvature: tf.Tensor,
+    free: tf.Tensor,
+    lower: tf.Tensor,
+    upper: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Newton's step inside the box and the estimated distance to the minimum."""
-    outwards = ((theta <= lower) & (gradient > 0)) | ((theta >= upper) & (gradient < 0))
-    moving = free & ~outwards
-    step = solve(curvature, np.where(moving, -gradient, 0.0), moving)
-    # A parameter that would be pushed through the edge where it stands waits for the others.
-    blocked = ((theta <= lower) & (step < 0)) | ((theta >= upper) & (step > 0))
-    if (blocked & moving).any():
-        moving &= ~blocked
-        step = solve(curvature, np.where(moving, -gradient, 0.0), moving)
-    edm = -0.5 * np.einsum("bp,bp->b", step, np.where(moving, gradient, 0.0))
-    return np.nan_to_num(step, posinf=0.0, neginf=0.0), np.where(np.isfinite(edm), edm, np.inf)
+    at_lower, at_upper = theta <= lower, theta >= upper
+    held = free & ~(at_lower & (gradient > 0)) & ~(at_upper & (gradient < 0))
+
+    def attempt(
+        i: tf.Tensor, _: tf.Tensor, moving: tf.Tensor, __: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        step = solve(curvature, -gradient, moving)
+        # a parameter that would be pushed through the edge where it stands waits for the others
+        through = moving & ((at_lower & (step < 0)) | (at_upper & (step > 0)))
+        return i + 1, step, moving & ~through, tf.reduce_any(through)
+
+    _, step, moving, _ = tf.while_loop(
+        lambda i, _, __, again: again & (i < 2),
+        attempt,
+        (tf.constant(0), tf.zeros_like(theta), held, tf.constant(True)),
+    )
+    step = tf.where(moving, step, 0.0)
+    # a nonsensical gradient makes a nonsensical edm, which is not below any tolerance
+    edm = -0.5 * tf.reduce_sum(step * tf.where(moving, gradient, 0.0))
+    infinity = tf.fill(tf.shape(edm), tf.constant(np.inf, edm.dtype))
+    return _finite(step), tf.where(tf.math.is_finite(edm), edm, infinity)
 
 
-def solve(curvature: FloatArray, vector: FloatArray, moving: NDArray[np.bool_]) -> FloatArray:
-    """Solve ``curvature @ x = vector`` among the moving parameters.
+def solve(curvature: tf.Tensor, vector: tf.Tensor, moving: tf.Tensor) -> tf.Tensor:
+    """Solve ``curvature @ x = vector`` among the moving parameters, by Gauss's elimination.
 
-    Directions along which the likelihood is flat, or bent downwards, are followed as if they were
-    barely bent upwards, so that the solution always leads downhill.
+    A positive definite matrix, scaled to a unit diagonal, needs no pivoting. Pivots that are zero,
+    or negative, are taken as positive and not too small, so that the likelihood is followed
+    downhill where it is flat or bent downwards.
 
     Args:
-        curvature: shape (fits, parameters, parameters).
-        vector: shape (fits, parameters).
-        moving: which parameters take part, shape (fits, parameters).
+        curvature: symmetric, shape (p, p).
+        vector: shape (p,).
+        moving: which parameters take part, boolean, shape (p,).
 
     Returns:
-        The solution, shape (fits, parameters); zero for parameters that do not take part.
+        The solution, shape (p,); zero for parameters that do not take part.
     """
-    both = moving[:, :, None] & moving[:, None, :]
-    identity = np.eye(curvature.shape[-1])
-    matrix = np.where(both, curvature, identity)
-    matrix = np.where(np.isfinite(matrix), matrix, identity)
-    diagonal = np.abs(np.einsum("bpp->bp", matrix))
-    scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    scaled = matrix * scale[:, :, None] * scale[:, None, :]
-    bends, axes = np.linalg.eigh(0.5 * (scaled + np.swapaxes(scaled, 1, 2)))
-    along = np.einsum("bpi,bp->bi", axes, np.where(np.isfinite(vector), vector, 0.0) * scale)
-    along = along / np.maximum(np.abs(bends), _FLATTEST)
-    return np.where(moving, scale * np.einsum("bpi,bi->bp", axes, along), 0.0)
+    size = curvature.shape[-1]
+    both = moving[:, None] & moving[None, :]
+    matrix = tf.where(both, _finite(curvature), tf.eye(size, dtype=curvature.dtype))
+    diagonal = tf.abs(tf.linalg.diag_part(matrix))
+    scale = 1.0 / tf.sqrt(tf.where(diagonal > 0, diagonal, 1.0))
+    matrix *= scale[:, None] * scale[None, :]
+    right = tf.where(moving, vector, 0.0) * scale
+    # row i after elimination: x_i + nothing else = right_i
+    table = tf.concat([matrix, right[:, None]], 1)
+
+    def eliminate(i: tf.Tensor, table: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        here = tf.range(size) == i
+        pivot = tf.maximum(tf.abs(table[i, i]), _FLATTEST)
+        row = table[i] / pivot
+        others = table - table[:, i][:, None] * row[None, :]
+        return i + 1, tf.where(here[:, None], row[None, :], others)
+
+    _, table = tf.while_loop(lambda i, _: i < size, eliminate, (tf.constant(0), table))
+    return tf.where(moving, scale * table[:, -1], 0.0)
+
+
+def _finite(values: Any) -> tf.Tensor:
+    return tf.where(tf.math.is_finite(values), values, 0.0)

@@ -1,10 +1,5 @@
 """A zfit loss as one compiled function of its parameters and its data.
 
-While the loss is traced, every zfit parameter answers with an element of an input vector instead of
-its own value. What comes out is a pure function of (floating parameters, fixed parameters, points,
-weights) that XLA compiles once: the same program serves the data, the Asimov set and every mass,
-and no zfit parameter is touched by a fit.
-
 With d(x) the expected density of a channel (yield times PDF; for a binned loss, the expected
 counts) and w the weights of its points, every supported loss is
 
@@ -12,14 +7,17 @@ counts) and w the weights of its points, every supported loss is
 
 where the expected events drop out if the loss is not extended. Its expected curvature is
 sum_i w_i (grad log d)(grad log d)^T plus that of the constraints.
+
+Two programs do everything; XLA compiles them once, and data, masses and starting points are their
+arguments. "expected" takes shapes and densities to points, once for a sample; "fit" minimises the
+likelihood of a sample from several starting points, one after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -27,19 +25,34 @@ import zfit
 from iminuit import Minuit
 from numpy.typing import NDArray
 
-from zfit_dark.asimov import quadrature
+from zfit_dark import asymptotics
+from zfit_dark.asimov import nodes_of, quadrature
 from zfit_dark.errors import InputError
-from zfit_dark.newton import FloatArray, Minimum, Objective, minimise
+from zfit_dark.newton import MAX_ITERATIONS, FloatArray, Minimum, minimise
+from zfit_dark.terms import Channel, Parameters
 
 UNBINNED = (zfit.loss.UnbinnedNLL, zfit.loss.ExtendedUnbinnedNLL)
 BINNED = (zfit.loss.BinnedNLL, zfit.loss.ExtendedBinnedNLL)
 
-BATCH = {"small": 6, "large": 2}
-"""Fits that share one call, for small samples (Asimov sets, most windows) and for large ones."""
+ROWS = 8
+"""Most fits that one call of a program takes."""
 
-_SMALL = 2048
-_SMALLEST_CAPACITY = 512
-_SHAPES_OF_PARAMETER = ("value", "read_value", "_dense_var_to_tensor")
+_FEWEST = 256
+"""Points of a channel that there is always room for."""
+
+
+class Setting(NamedTuple):
+    """Where a model stands.
+
+    Attributes:
+        fixed: values of the fixed parameters.
+        breakpoints: one array a channel: where its density may jump; empty if it is binned.
+        events: of each channel's data, for a loss that is not extended.
+    """
+
+    fixed: FloatArray
+    breakpoints: tuple[FloatArray, ...]
+    events: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -50,135 +63,54 @@ class Sample:
         points: one array a channel, shape (points, observables); shape (bins, 0) for a binned
             channel.
         weights: one array a channel, shape (points,).
-        fixed: values of the fixed parameters.
-        size: "small" or "large"; samples of a size share their programs.
+        setting: where the model stands for it.
         capacity: number of points that each channel is padded to.
-        table: what the compiled programs read (points, weights and densities that no fit changes).
+        padded: points and weights as the compiled programs read them.
     """
 
     points: tuple[FloatArray, ...]
     weights: tuple[FloatArray, ...]
-    fixed: FloatArray
-    size: str
+    setting: Setting
     capacity: tuple[int, ...]
-    table: tf.Tensor
+    padded: tuple[tf.Tensor, tf.Tensor]
 
 
-@contextmanager
-def _answering(parameters: Sequence[Any], values: Sequence[tf.Tensor]) -> Iterator[None]:
-    """Let zfit parameters answer with tensors of the graph that is being traced."""
-    for parameter, value in zip(parameters, values, strict=True):
-        # the parameter's own class keeps its methods; these stand in front of them
-        vars(parameter).update(
-            {
-                "value": lambda value=value: value,
-                "read_value": lambda value=value: value,
-                "_dense_var_to_tensor": lambda *_, value=value, **__: value,
-            }
-        )
-    try:
-        yield
-    finally:
-        for parameter in parameters:
-            for name in _SHAPES_OF_PARAMETER:
-                vars(parameter).pop(name, None)
+class Hypothesis(NamedTuple):
+    """What one call finds out about a hypothesis.
+
+    Attributes:
+        limits: five expected limits and the observed one; NaN where there is none.
+        sigma: one standard deviation of the parameter of interest without signal, as expected.
+        poi_error: the same at the best fit.
+        asimov_error: largest relative difference, over the channels, between the events or the
+            signal events that the Asimov set adds up to and those that the model's integral gives.
+        signal_per_poi: signal events in all channels per unit of the parameter of interest (0 if
+            the loss is not extended).
+        fits: the free fit and the one without signal.
+    """
+
+    limits: FloatArray
+    sigma: float
+    poi_error: float
+    asimov_error: float
+    signal_per_poi: float
+    fits: Minimum
 
 
-class _Channel:
-    """One model of the loss with the parameters that it depends on."""
+class Expected(NamedTuple):
+    """Expectation of a channel at points of a sample.
 
-    def __init__(self, model: Any, floating: list[Any], extended: bool, binned: bool) -> None:
-        self.model = model
-        self.extended = extended
-        self.binned = binned
-        depends = set(model.get_params(floating=True))
-        self.index = [i for i, parameter in enumerate(floating) if parameter in depends]
-        self.dimensions = 0 if binned else model.n_obs
-        terms = [model]
-        if extended and not binned and getattr(model, "_automatically_extended", False):
-            terms = list(model.pdfs)
-        self.fixed_terms = [p for p in terms if extended and not binned and _has_fixed_shape(p)]
-        self.moving_terms = [p for p in terms if p not in self.fixed_terms]
+    Attributes:
+        density: shape (points,).
+        slope: of the density along a direction in the space of the parameters, shape (points,).
+        events: integral of the density; 0 if the loss is not extended.
+        event_slope: its slope along the direction.
+    """
 
-    def fixed_densities(self, points: tf.Tensor) -> list[tf.Tensor]:
-        """Normalised densities of the terms whose shape no fit changes, each of shape (points,)."""
-        return [pdf.pdf(self._data(points)) for pdf in self.fixed_terms]
-
-    def density(
-        self, points: tf.Tensor, fixed_densities: list[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Expected density at the points, and the expected number of events."""
-        if self.binned:
-            model = self.model
-            counts = tf.reshape(model.counts() if self.extended else model.rel_counts(), [-1])
-            return counts, tf.reduce_sum(counts) if self.extended else _zero()
-        data = self._data(points)
-        if not self.extended:
-            return self.model.pdf(data), _zero()
-        density, events = tf.zeros_like(points[:, 0]), _zero()
-        terms = [(pdf, shape) for pdf, shape in zip(self.fixed_terms, fixed_densities, strict=True)]
-        terms += [(pdf, pdf.pdf(data)) for pdf in self.moving_terms]
-        for pdf, shape in terms:
-            pdf_yield = tf.convert_to_tensor(pdf.get_yield().value(), tf.float64)
-            density += pdf_yield * shape
-            events += pdf_yield
-        return density, events
-
-    def breakpoints(self, value: Callable[[Any], float]) -> FloatArray:
-        """Where the density may jump: the edges of the observable and of every hole.
-
-        Args:
-            value: tells the value of an edge that is a parameter.
-        """
-        low, high = (float(np.ravel(edge)[0]) for edge in self.model.space.v1.limits)
-        edges = (e if isinstance(e, float) else value(e) for e in _hole_edges(self.model))
-        return np.unique(np.array([low, high, *(edge for edge in edges if low < edge < high)]))
-
-    def _data(self, points: tf.Tensor) -> Any:
-        return zfit.Data.from_tensor(self.model.space, points, guarantee_limits=True)
-
-
-def _zero() -> tf.Tensor:
-    return tf.constant(0.0, tf.float64)
-
-
-def _has_fixed_shape(pdf: Any) -> bool:
-    return not pdf.get_params(floating=True, is_yield=False)
-
-
-def _derived(loss: Any) -> list[Any]:
-    """Composed parameters of the loss that no floating parameter moves, the outermost ones."""
-    found: list[Any] = []
-    waiting = [p for model in loss.model for p in _own_parameters(model)]
-    while waiting:
-        parameter = waiting.pop()
-        if parameter.independent or parameter in found:
-            continue
-        if parameter.get_params(floating=True):
-            waiting += parameter.params.values()
-        elif parameter.get_params(floating=False):
-            found.append(parameter)
-    return sorted(found, key=lambda parameter: parameter.name)
-
-
-def _own_parameters(pdf: Any) -> Iterator[Any]:
-    """Parameters, composed ones among them, of a PDF and of all that it is made of."""
-    yield from pdf.params.values()
-    if pdf.is_extended:
-        yield pdf.get_yield()
-    for daughter in getattr(pdf, "pdfs", ()):
-        yield from _own_parameters(daughter)
-
-
-def _hole_edges(pdf: Any) -> Iterator[Any]:
-    """Edges, numbers or parameters, of the holes of a PDF and of all that it is made of."""
-    for interval in getattr(pdf, "intervals", ()):
-        yield from interval
-    if isinstance(pdf, zfit.pdf.TruncatedPDF):
-        for limit in pdf.limits:
-            yield from (float(np.ravel(edge)[0]) for edge in limit.v1.limits)
-    for daughter in getattr(pdf, "pdfs", ()):
-        yield from _hole_edges(daughter)
+    density: FloatArray
+    slope: FloatArray
+    events: float
+    event_slope: float
 
 
 class CompiledLoss:
@@ -207,26 +139,29 @@ class CompiledLoss:
                 "the loss has a fit_range: restrict the spaces of PDF and data instead"
             )
         self.loss = loss
-        self.parameters: list[Any] = sorted(loss.get_params(floating=True), key=lambda p: p.name)
+        self._all = Parameters(loss)
+        self.parameters = self._all.floating
         if not self.parameters:
             raise InputError("the loss has no floating parameter")
-        self._fixed_parameters: list[Any] = sorted(
-            set(loss.get_params(floating=False)) - set(self.parameters), key=lambda p: p.name
-        )
-        self._derived_parameters = _derived(loss)
         self.lower = np.array([_limit(p.lower, -np.inf) for p in self.parameters])
         self.upper = np.array([_limit(p.upper, np.inf) for p in self.parameters])
-        extended, binned = bool(loss.is_extended), type(loss) in BINNED
-        self._channels = [_Channel(m, self.parameters, extended, binned) for m in loss.model]
-        self._capacity: dict[str, tuple[int, ...]] = {}
-        self._programs: dict[tuple[Any, ...], Callable[..., tf.Tensor]] = {}
+        extended, self._binned = bool(loss.is_extended), type(loss) in BINNED
+        self._channels = [Channel(m, extended, self._binned, self._all) for m in loss.model]
+        self._counts = not extended
+        self._roomy = (0,) * len(self._channels)
+        # numbers of a setting: events of all channels, breakpoints of each
+        self._setting_sizes = (
+            0 if extended else len(self._channels),
+            0 if self._binned else max(channel.edges for channel in self._channels),
+        )
+        self._programs: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
     # ------------------------------------------------------------------ samples
 
     def outdated(self) -> bool:
         """Whether parameters were fixed or released since."""
         return not all(p.floating for p in self.parameters) or any(
-            p.floating for p in self._fixed_parameters
+            p.floating for p in self._all.fixed
         )
 
     def values(self) -> FloatArray:
@@ -235,14 +170,7 @@ class CompiledLoss:
 
     def fixed_values(self) -> FloatArray:
         """Present values of the fixed parameters."""
-        return np.array([float(parameter.value()) for parameter in self._fixed_parameters])
-
-    def _with_derived(self, fixed: FloatArray) -> FloatArray:
-        """Values of the fixed parameters and of all that follows from them alone."""
-        if not self._derived_parameters:
-            return fixed
-        program = self._program("derived", (0,) * len(self._channels), 0, self._derived_program)
-        return np.concatenate([fixed, program(tf.constant(fixed)).numpy()])
+        return np.array([float(parameter.value()) for parameter in self._all.fixed])
 
     def index(self, parameter: Any) -> int:
         """Where a floating parameter stands in ``theta``.
@@ -281,45 +209,59 @@ class CompiledLoss:
                 weights.append(np.ones(len(values)) if weight is None else np.asarray(weight))
         return points, weights
 
+    def setting(self) -> Setting:
+        """Where the model stands now."""
+        fixed = self.fixed_values()
+        known = dict(zip(self._all.fixed, fixed, strict=True))
+
+        def value(edge: Any) -> float:
+            return float(known[edge] if edge in known else edge.value())
+
+        return Setting(
+            fixed,
+            tuple(c.breakpoints(value, self._setting_sizes[1]) for c in self._channels),
+            tuple(float(data.samplesize) for data in self.loss.data) if self._counts else (),
+        )
+
     def reserve(self, events: Sequence[int]) -> None:
         """Make room for this many events a channel, so that a scan never needs a second program."""
-        self._make_room(_size(events), [_rounded(n) for n in events])
+        self._capacity(events)
 
-    def sample(self, points: Sequence[FloatArray], weights: Sequence[FloatArray]) -> Sample:
+    def sample(
+        self,
+        points: Sequence[FloatArray],
+        weights: Sequence[FloatArray],
+        setting: Setting | None = None,
+    ) -> Sample:
         """Points and weights made ready for the programs.
 
         Args:
             points: one array a channel, shape (points, observables).
             weights: one array a channel, shape (points,).
+            setting: where the model shall stand; where it stands now if not given.
         """
-        needed = [len(weight) for weight in weights]
-        if any(channel.binned for channel in self._channels):
-            size, capacity = "small", tuple(needed)
-        else:
-            size = _size(needed)
-            capacity = self._make_room(size, [_rounded(n) for n in needed])
-        fixed = self._with_derived(self.fixed_values())
-        blocks = []
-        for channel, n, x, w in zip(self._channels, capacity, points, weights, strict=True):
-            padded = np.empty((n, channel.dimensions))
-            padded[: len(x)] = x
-            padded[len(x) :] = x[0] if len(x) else _middle(channel)
-            blocks.append((padded, np.concatenate([w, np.zeros(n - len(w))])))
-        bare = np.concatenate([np.concatenate([x.T.ravel(), w]) for x, w in blocks])
-        if any(channel.fixed_terms for channel in self._channels):
-            program = self._program("fixed", capacity, 0, self._fixed_program)
-            table = program(tf.constant(fixed), tf.constant(bare))
-        else:
-            table = tf.constant(bare)
-        return Sample(tuple(points), tuple(weights), fixed, size, capacity, table)
+        setting = self.setting() if setting is None else setting
+        capacity = self._capacity([len(x) for x in points])
+        padded_weights, start = np.zeros(sum(capacity)), 0
+        for n, w in zip(capacity, weights, strict=True):
+            padded_weights[start : start + len(w)] = w
+            start += n
+        padded = self._padded(points, capacity), tf.constant(padded_weights)
+        return Sample(tuple(points), tuple(weights), setting, capacity, padded)
 
-    def _make_room(self, size: str, events: list[int]) -> tuple[int, ...]:
-        """Capacity of the samples of a size, grown if it must be."""
-        known = self._capacity.get(size, (0,) * len(events))
-        self._capacity[size] = tuple(map(max, known, events))
-        return self._capacity[size]
+    def _padded(self, points: Sequence[FloatArray], capacity: tuple[int, ...]) -> tf.Tensor:
+        """Points of all channels one after the other, observable by observable."""
+        padded = []
+        for channel, n, x in zip(self._channels, capacity, points, strict=True):
+            filled = np.empty((channel.dimensions, n))
+            filled[:, : len(x)] = x.T
+            filled[:, len(x) :] = x[:1].T if len(x) else channel.middle[:, None]
+            padded.append(filled.ravel())
+        return tf.constant(np.concatenate(padded))
 
-    def asimov(self, theta: FloatArray, poi: Any) -> tuple[Sample, float, float]:
+    def asimov(
+        self, theta: FloatArray, poi: Any, setting: Setting | None = None
+    ) -> tuple[Sample, float, float]:
         """The Asimov set of these parameters: the expectation itself taken as data.
 
         Unbinned channels get quadrature nodes that follow the signal, that is the part of the
@@ -328,6 +270,7 @@ class CompiledLoss:
         Args:
             theta: shape (parameters,).
             poi: the parameter of interest.
+            setting: where the model shall stand; where it stands now if not given.
 
         Returns:
             The sample; the largest relative difference, over the channels, between the events or
@@ -338,62 +281,20 @@ class CompiledLoss:
         Raises:
             InputError: if a channel has more than one observable.
         """
-        for channel in self._channels:
-            if channel.dimensions > 1:
-                raise InputError(
-                    f"{channel.model.name}: no Asimov set for {channel.dimensions} observables; "
-                    "bin the channel"
-                )
-        tangent = np.zeros(len(self.parameters))
-        tangent[self.index(poi)] = 1.0
-
-        def signal(grids: list[FloatArray]) -> list[FloatArray]:
-            found = iter(self.density(theta, tangent, self._at_points(grids)))
-            return [slope for _, slope, *_ in found]
-
-        if any(channel.binned for channel in self._channels):
-            sizes = [np.size(d.values()) for d in self.loss.data]
-            nodes, widths = [np.empty(n) for n in sizes], [np.ones(n) for n in sizes]
+        setting = self.setting() if setting is None else setting
+        capacity = self._nodes()
+        request = np.concatenate([theta, setting.events, setting.fixed, *setting.breakpoints])
+        program = self._program("asimov", capacity, self.index(poi))
+        facts, *padded = program(tf.constant(request))
+        ends = np.cumsum(capacity)[:-1]
+        weights = np.split(padded[1].numpy(), ends)
+        if self._binned:
+            points = [np.empty((n, 0)) for n in capacity]
         else:
-            values = dict(
-                zip(
-                    self._fixed_parameters + self._derived_parameters,
-                    self._with_derived(self.fixed_values()),
-                    strict=True,
-                )
-            )
-
-            def value(edge: Any) -> float:
-                return float(values[edge] if edge in values else edge.value())
-
-            nodes, widths = quadrature([c.breakpoints(value) for c in self._channels], signal)
-        weights, worst, signal_per_poi = [], 0.0, 0.0
-        densities = self.density(theta, tangent, self._at_points(nodes))
-        for channel, width, data, (density, slope, events, signal_events) in zip(
-            self._channels, widths, self.loss.data, densities, strict=True
-        ):
-            if not channel.extended:
-                events, signal_events = 1.0, 0.0
-            signal_per_poi += signal_events
-            scale = abs(signal_events) or events
-            missed = abs(float(density @ width) - events)
-            missed_signal = abs(float(slope @ width) - signal_events)
-            worst = max(worst, missed / events if events else 0.0)
-            worst = max(worst, missed_signal / scale if scale else 0.0)
-            weight = density * width
-            weights.append(weight if channel.extended else weight * float(data.samplesize))
-        points = [
-            np.empty((len(x), 0)) if c.binned else x[:, None]
-            for c, x in zip(self._channels, nodes, strict=True)
-        ]
-        return self.sample(points, weights), worst, signal_per_poi
-
-    def _at_points(self, points: list[FloatArray]) -> Sample:
-        shaped = [
-            np.empty((len(x), 0)) if c.binned else x[:, None]
-            for c, x in zip(self._channels, points, strict=True)
-        ]
-        return self.sample(shaped, [np.ones(len(x)) for x in points])
+            points = [x[:, None] for x in np.split(padded[0].numpy(), ends)]
+        sample = Sample(tuple(points), tuple(weights), setting, capacity, (padded[0], padded[1]))
+        error, signal_per_poi = facts.numpy()
+        return sample, float(error), float(signal_per_poi)
 
     # ------------------------------------------------------------------ evaluation
 
@@ -410,49 +311,36 @@ class CompiledLoss:
             value (fits,), gradient (fits, parameters), curvature (fits, parameters, parameters).
             The value is that of the zfit loss up to a constant that depends only on the sample.
         """
-        parameters, batch = theta.shape[1], BATCH[sample.size]
-        program = self._program("likelihood", sample.capacity, batch, self._likelihood_program)
-        fixed = tf.constant(sample.fixed)
-        parts = []
-        for start in range(0, len(theta), batch):
-            rows = theta[start : start + batch]
-            rows = np.concatenate([rows, np.repeat(rows[:1], batch - len(rows), axis=0)])
-            parts.append(program(tf.constant(rows), fixed, sample.table).numpy())
-        out = np.concatenate(parts)[: len(theta)]
-        bend = out[:, parameters + 1 :].reshape(-1, parameters, parameters)
-        return out[:, 0], out[:, 1 : parameters + 1], bend
+        found = self._fits(sample, theta, np.zeros(theta.shape, bool), self.lower, 1)
+        return found.value, found.gradient, found.curvature
 
-    def density(
-        self, theta: FloatArray, tangent: FloatArray, sample: Sample
-    ) -> list[tuple[FloatArray, FloatArray, float, float]]:
-        """Expected density and its derivative along a direction of parameter space.
+    def densities(
+        self, theta: FloatArray, points: Sequence[FloatArray], tangent: FloatArray | None = None
+    ) -> list[Expected]:
+        """What every channel expects at points of its own.
 
         Args:
             theta: shape (parameters,).
-            tangent: the direction, shape (parameters,).
-            sample: where to evaluate; its weights do not matter.
-
-        Returns:
-            For each channel: density and derivative at its points, shape (points,), expected events
-                and
-            their derivative.
+            points: one array a channel, shape (points,).
+            tangent: direction of the slopes, shape (parameters,); they are zero if not given.
         """
-        program = self._program("density", sample.capacity, 1, self._density_program)
-        out = program(
-            tf.constant(np.stack([theta, tangent])), tf.constant(sample.fixed), sample.table
-        ).numpy()
-        results, start = [], 0
-        for n, weights in zip(sample.capacity, sample.weights, strict=True):
-            block = out[:, start : start + n + 1]
-            k = len(weights)
-            results.append((block[0, :k], block[1, :k], float(block[0, n]), float(block[1, n])))
-            start += n + 1
-        return results
-
-    def densities(self, theta: FloatArray, points: list[FloatArray]) -> list[FloatArray]:
-        """Expected density of every channel at points of its own, one array a channel."""
-        found = self.density(theta, np.zeros(len(self.parameters)), self._at_points(points))
-        return [density for density, *_ in found]
+        p = len(self.parameters)
+        capacity = self._bins() if self._binned else tuple(_rounded(len(x)) for x in points)
+        shaped = [
+            np.empty((len(x), 0)) if c.binned else x.reshape(len(x), -1)
+            for c, x in zip(self._channels, points, strict=True)
+        ]
+        at = [theta, np.zeros(p) if tangent is None else tangent, self.fixed_values()]
+        program = self._program("expected", capacity)
+        curves = program(tf.constant(np.concatenate(at)), self._padded(shaped, capacity))
+        density, slope = curves.numpy()
+        found, start = [], 0
+        for n, x in zip(capacity, points, strict=True):
+            here, end = slice(start, start + len(x)), start + n
+            ends = float(density[end]), float(slope[end])
+            found.append(Expected(density[here], slope[here], *ends))
+            start = end + 1
+        return found
 
     def fit(
         self,
@@ -470,23 +358,21 @@ class CompiledLoss:
             lower: lower limits in the place of the parameters' own, shape (parameters,).
         """
         lower = self.lower if lower is None else lower
-
-        def objective(theta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-            return self.evaluate(theta, sample)
-
-        minimum = minimise(objective, start, free, lower, self.upper)
-        if minimum.converged.all():
+        minimum = self._fits(sample, start, free, lower, MAX_ITERATIONS)
+        if (converged := minimum.converged).all():
             return minimum
         theta = minimum.theta.copy()
-        for row in np.flatnonzero(~minimum.converged):
+        for row in np.flatnonzero(~converged):
             origin = theta[row] if np.isfinite(minimum.value[row]) else start[row]
-            theta[row] = self._minuit(objective, origin, free[row], lower)
-        polished = minimise(objective, theta, free, lower, self.upper)
-        return minimum.replaced(polished, ~minimum.converged & (polished.value <= minimum.value))
+            theta[row] = self._minuit(sample, origin, free[row], lower)
+        polished = self._fits(sample, theta, free, lower, MAX_ITERATIONS)
+        with np.errstate(invalid="ignore"):
+            no_higher = np.isfinite(polished.value) & ~(polished.value > minimum.value)
+        return minimum.replaced(polished, ~converged & no_higher)
 
     def _minuit(
         self,
-        objective: Objective,
+        sample: Sample,
         start: FloatArray,
         free: NDArray[np.bool_],
         lower: FloatArray,
@@ -494,15 +380,15 @@ class CompiledLoss:
         """Where Minuit's MIGRAD takes one fit."""
 
         def value(theta: FloatArray) -> float:
-            found = objective(theta[None])[0][0]
+            found = self.evaluate(theta[None], sample)[0][0]
             return float(found) if np.isfinite(found) else 1e30
 
         minuit = Minuit(
-            value, start, grad=lambda theta: np.nan_to_num(objective(theta[None])[1][0])
+            value, start, grad=lambda theta: np.nan_to_num(self.evaluate(theta[None], sample)[1][0])
         )
         minuit.errordef = Minuit.LIKELIHOOD
         minuit.print_level = 0
-        bend = np.einsum("pp->p", objective(start[None])[2][0])
+        bend = np.einsum("pp->p", self.evaluate(start[None], sample)[2][0])
         for i in range(len(start)):
             if free[i]:
                 minuit.limits[i] = (lower[i], self.upper[i])
@@ -511,175 +397,358 @@ class CompiledLoss:
         minuit.migrad(ncall=5000)
         return np.array(minuit.values)
 
+    def hypothesis(
+        self,
+        sample: Sample,
+        poi: Any,
+        start: FloatArray,
+        alpha: float,
+        qtilde: bool,
+        *,
+        not_below: float = -np.inf,
+        blind: bool = False,
+    ) -> Hypothesis:
+        """All that a limit on a parameter needs, in one call of one program.
+
+        Args:
+            sample: the data.
+            poi: the parameter of interest.
+            start: where the free fit and the fit without signal start, shape (2, parameters).
+            alpha: one minus the confidence level.
+            qtilde: whether a negative signal counts as none.
+            not_below: a lower limit of the parameter of interest for the free fit alone.
+            blind: fit nothing to the data; the second start is the background of the Asimov set.
+
+        Raises:
+            InputError: if a channel has more than one observable, or the parameter does not float.
+        """
+        index, p = self.index(poi), len(self.parameters)
+        self._nodes()
+        lower, start = self.lower.copy(), start.copy()
+        lower[index] = max(lower[index], not_below)
+        start[1, index] = 0.0
+        setting = sample.setting
+        request = [
+            *start,
+            lower,
+            self.upper,
+            [alpha, qtilde, blind],
+            asymptotics.expected_root(alpha),
+            setting.events,
+            setting.fixed,
+            *setting.breakpoints,
+        ]
+        program = self._program("hypothesis", sample.capacity, index)
+        out = program(tf.constant(np.concatenate(request)), *sample.padded).numpy()
+        limits, numbers, rows = np.split(out, [len(asymptotics.BANDS) + 1, -2 * _columns(p)])
+        sigma, error, missed, per_poi = numbers.tolist()
+        fits = _minimum(rows.reshape(2, -1), p)
+        return Hypothesis(limits, sigma, error, missed, per_poi, fits)
+
     # ------------------------------------------------------------------ programs
 
-    def _program(
+    def _capacity(self, events: Sequence[int]) -> tuple[int, ...]:
+        """Number of points that the channels of a sample are padded to.
+
+        It grows with the largest sample so far, whose programs serve all smaller ones.
+        """
+        if self._binned:
+            return self._bins()
+        self._roomy = tuple(map(max, self._roomy, map(_rounded, events)))
+        return self._roomy
+
+    def _bins(self) -> tuple[int, ...]:
+        return tuple(int(np.size(data.values())) for data in self.loss.data)
+
+    def _nodes(self) -> tuple[int, ...]:
+        """Number of points of each channel's Asimov set.
+
+        Raises:
+            InputError: if a channel has more than one observable.
+        """
+        for channel in self._channels:
+            if channel.dimensions > 1:
+                raise InputError(
+                    f"{channel.model.name}: no Asimov set for {channel.dimensions} observables; "
+                    "bin the channel"
+                )
+        if self._binned:
+            return self._bins()
+        return (nodes_of(self._setting_sizes[1]),) * len(self._channels)
+
+    def _fits(
         self,
-        name: str,
-        capacity: tuple[int, ...],
-        batch: int,
-        build: Callable[..., tf.Tensor],
-    ) -> Callable[..., tf.Tensor]:
+        sample: Sample,
+        start: FloatArray,
+        free: NDArray[np.bool_],
+        lower: FloatArray,
+        max_iterations: int,
+    ) -> Minimum:
+        """A batch of fits as the compiled program makes them."""
+        program, p = self._program("fit", sample.capacity), len(self.parameters)
+        parts = []
+        for first in range(0, len(start), ROWS):
+            rows = slice(first, first + ROWS)
+            count = len(start[rows])
+            block = np.zeros((ROWS, 2, p))
+            block[:count, 0], block[:count, 1] = start[rows], free[rows]
+            head = [[count, max_iterations], lower, self.upper, block.ravel()]
+            request = tf.constant(np.concatenate([*head, sample.setting.fixed]))
+            parts.append(program(request, *sample.padded).numpy()[:count])
+        return _minimum(np.concatenate(parts), p)
+
+    def _program(self, name: str, capacity: tuple[int, ...], *details: int) -> Callable[..., Any]:
         """The compiled program of a name for these shapes, made when it is first asked for."""
-        key = (name, capacity, batch)
+        key = (name, capacity, *details)
         if key not in self._programs:
-            self._programs[key] = self._compile(name, capacity, batch, build)
+            self._programs[key] = self._compile(name, capacity, *details)
         return self._programs[key]
 
-    def _compile(
-        self, name: str, capacity: tuple[int, ...], batch: int, build: Callable[..., tf.Tensor]
-    ) -> Callable[..., tf.Tensor]:
-        bare = sum(n * (c.dimensions + 1) for n, c in zip(capacity, self._channels, strict=True))
-        full = bare + sum(
-            n * len(c.fixed_terms) for n, c in zip(capacity, self._channels, strict=True)
-        )
-        parameters, alone = len(self.parameters), len(self._fixed_parameters)
-        fixed = alone + len(self._derived_parameters)
-        arguments: dict[str, list[tuple[int, ...]]] = {
-            "derived": [(alone,)],
-            "fixed": [(fixed,), (bare,)],
-            "density": [(2, parameters), (fixed,), (full,)],
-            "likelihood": [(batch, parameters), (fixed,), (full,)],
+    def _compile(self, name: str, capacity: tuple[int, ...], *details: int) -> Callable[..., Any]:
+        p, fixed = len(self.parameters), len(self._all.fixed)
+        of_points = sum(n * c.dimensions for n, c in zip(capacity, self._channels, strict=True))
+        events, edges = self._setting_sizes
+        setting = fixed + events + edges * len(self._channels)
+        builders: dict[str, tuple[Callable[..., Any], list[int]]] = {
+            "expected": (self._expected_program, [2 * p + fixed, of_points]),
+            "asimov": (self._asimov_program, [p + setting]),
+            "fit": (self._fit_program, [2 + 2 * p * (1 + ROWS) + fixed, of_points, sum(capacity)]),
+            "hypothesis": (
+                self._hypothesis_program,
+                [4 * p + 8 + setting, of_points, sum(capacity)],
+            ),
         }
-        shapes = arguments[name]
-        signature = [tf.TensorSpec(shape, tf.float64) for shape in shapes]
-        trial = [tf.zeros(shape, tf.float64) for shape in shapes]
-        reason: Exception | None = None
-        for each in (_vectorised, _looped) if name == "likelihood" else (None,):
-            try:
-                traced = tf.function(
-                    lambda *args, each=each: build(capacity, each, *args), autograph=False
-                ).get_concrete_function(*signature)
-                compiled = tf.function(
-                    _WITH_ARGUMENTS[len(signature)](traced), jit_compile=True, autograph=False
-                ).get_concrete_function(*signature)
-                compiled(*trial)
-            except (tf.errors.OpError, ValueError, NotImplementedError) as error:
-                reason = error
-            else:
-                return compiled  # type: ignore[no-any-return]
-        models = ", ".join(sorted({type(c.model).__name__ for c in self._channels}))
-        raise InputError(
-            f"the loss could not be compiled (models: {models}): {str(reason).splitlines()[0]}"
-        ) from reason
+        build, sizes = builders[name]
+        signature = [tf.TensorSpec((size,), tf.float64) for size in sizes]
+        traced = tf.function(
+            lambda *arguments: build(capacity, *details, *arguments), autograph=False
+        ).get_concrete_function(*signature)
+        program: Callable[..., Any] = tf.function(
+            _WITH_ARGUMENTS[len(sizes)](traced), jit_compile=True, autograph=False
+        ).get_concrete_function(*signature)
+        program(*[tf.zeros(size, tf.float64) for size in sizes])
+        return program
 
-    def _split(
-        self, capacity: tuple[int, ...], table: tf.Tensor
-    ) -> Iterator[tuple[_Channel, tf.Tensor, tf.Tensor, list[tf.Tensor]]]:
-        """Channel, points, weights and fixed densities out of the table."""
-        start = 0
-        for channel, n in zip(self._channels, capacity, strict=True):
-            rows = channel.dimensions + 1 + len(channel.fixed_terms)
-            block = tf.reshape(table[start : start + rows * n], (rows, n))
-            start += rows * n
-            points = tf.transpose(block[: channel.dimensions])
-            rest = tf.unstack(block[channel.dimensions :])
-            yield channel, points, rest[0], rest[1:]
-
-    def _derived_program(self, capacity: tuple[int, ...], _: None, fixed: tf.Tensor) -> tf.Tensor:
-        del capacity
-        with _answering(self._fixed_parameters, tf.unstack(fixed)):
-            return tf.stack(
-                [tf.reshape(parameter.value(), []) for parameter in self._derived_parameters]
-            )
-
-    def _fixed_program(
-        self, capacity: tuple[int, ...], _: None, fixed: tf.Tensor, bare: tf.Tensor
+    def _expected_program(
+        self, capacity: tuple[int, ...], at: tf.Tensor, points: tf.Tensor
     ) -> tf.Tensor:
-        blocks, start = [], 0
-        with self._at([], [], fixed):
-            for channel, n in zip(self._channels, capacity, strict=True):
-                size = n * (channel.dimensions + 1)
-                block = bare[start : start + size]
-                start += size
-                points = tf.transpose(
-                    tf.reshape(block[: n * channel.dimensions], (channel.dimensions, n))
-                )
-                blocks += [block, *channel.fixed_densities(points)]
-        return tf.concat(blocks, 0)
-
-    def _density_program(
-        self,
-        capacity: tuple[int, ...],
-        _: None,
-        theta_and_tangent: tf.Tensor,
-        fixed: tf.Tensor,
-        table: tf.Tensor,
-    ) -> tf.Tensor:
-        theta, tangent = tf.unstack(theta_and_tangent)
+        """Parameters, direction and fixed parameters; points: to densities and slopes."""
+        p = len(self.parameters)
+        theta, tangent, constants = at[:p], at[p : 2 * p], self._all.derive(at[2 * p :])
         densities, slopes = [], []
-        for channel, points, _weights, shapes in self._split(capacity, table):
-
-            def density(
-                at: tf.Tensor, of: _Channel = channel, here: Any = (points, shapes)
-            ) -> tuple[tf.Tensor, tf.Tensor]:
-                with self._at(self.parameters, theta + at[0] * tangent, fixed):
-                    return of.density(*here)
-
-            expected, events, slope, event_slope = _with_slopes(density, tf.zeros(1, tf.float64))
-            densities += [expected, events[None]]
-            slopes += [slope[0], event_slope]
+        for channel, here in zip(self._channels, self._points(capacity, points), strict=True):
+            found = channel.density(theta, constants, here, channel.known(constants, here))
+            along = tf.linalg.matvec(found.lever, tangent)
+            densities += [found.at_points, found.events[None]]
+            slopes += [
+                tf.linalg.matvec(found.basis, along, transpose_a=True),
+                tf.reduce_sum(found.integral * along)[None],
+            ]
         return tf.stack([tf.concat(densities, 0), tf.concat(slopes, 0)])
 
-    def _likelihood_program(
+    def _fit_program(
+        self, capacity: tuple[int, ...], request: tf.Tensor, points: tf.Tensor, weights: tf.Tensor
+    ) -> tf.Tensor:
+        """Starting points, limits and fixed parameters; points; weights: to a row for each fit."""
+        p = len(self.parameters)
+        head, lower, upper, block, fixed = tf.split(
+            request, [2, p, p, 2 * p * ROWS, len(self._all.fixed)]
+        )
+        count, max_iterations = tf.cast(head[0], tf.int32), head[1]
+        rows = tf.reshape(block, (ROWS, 2, p))
+        constants, here = self._all.derive(fixed), self._points(capacity, points)
+        known = [c.known(constants, x) for c, x in zip(self._channels, here, strict=True)]
+
+        def objective(theta: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            return self._likelihood(theta, constants, here, known, weights)
+
+        def fit(i: tf.Tensor, out: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            start, free = tf.unstack(rows[i])
+            found = minimise(objective, start, free > 0.5, lower, upper, max_iterations)
+            return i + 1, tf.tensor_scatter_nd_update(out, [[i]], _row(found)[None])
+
+        nothing = tf.zeros((ROWS, _columns(p)), tf.float64)
+        return tf.while_loop(lambda i, _: i < count, fit, (tf.constant(0), nothing))[1]
+
+    def _asimov_program(
+        self, capacity: tuple[int, ...], index: int, request: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Parameters and setting: to facts about the Asimov set, its points and its weights."""
+        del capacity
+        p = len(self.parameters)
+        nodes, _, weights, facts = self._expectation(request[:p], index, *self._placed(request[p:]))
+        return facts, tf.concat([tf.reshape(x, [-1]) for x in nodes], 0), weights
+
+    def _hypothesis_program(
         self,
         capacity: tuple[int, ...],
-        each: Callable[..., Any],
-        theta: tf.Tensor,
-        fixed: tf.Tensor,
-        table: tf.Tensor,
+        index: int,
+        request: tf.Tensor,
+        points: tf.Tensor,
+        weights: tf.Tensor,
     ) -> tf.Tensor:
-        size = len(self.parameters)
-        channels = list(self._split(capacity, table))
+        """What is asked; points; weights: to limits, facts and the two fits of the data."""
+        p = len(self.parameters)
+        starts, lower, upper, flags, roots, setting = tf.split(
+            request, [2 * p, p, p, 3, len(asymptotics.BANDS), -1]
+        )
+        events, constants, breakpoints = self._placed(setting)
+        here, nodes = self._points(capacity, points), self._nodes()
+        known = [c.known(constants, x) for c, x in zip(self._channels, here, strict=True)]
+        found = asymptotics.answer(
+            asymptotics.Question(
+                observed=lambda theta: self._likelihood(theta, constants, here, known, weights),
+                expectation=lambda theta: self._expectation(
+                    theta, index, events, constants, breakpoints
+                ),
+                asimov=lambda made: lambda theta: self._likelihood(theta, constants, *made),
+                nothing=(
+                    [
+                        tf.zeros((n, c.dimensions), tf.float64)
+                        for n, c in zip(nodes, self._channels, strict=True)
+                    ],
+                    self._no_shapes(nodes),
+                    tf.zeros(sum(nodes), tf.float64),
+                    tf.zeros(2, tf.float64),
+                ),
+                poi=index,
+                starts=tf.reshape(starts, (2, p)),
+                lower=lower,
+                upper=upper,
+                alpha=flags[0],
+                roots=roots,
+                qtilde=flags[1] > 0,
+                blind=flags[2] > 0,
+            )
+        )
+        numbers = tf.stack([found.sigma, found.errors[0]])
+        return tf.concat(
+            [found.limits, numbers, found.asimov_set[-1], tf.reshape(found.fits, [-1])], 0
+        )
 
-        def likelihood(row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            value, gradient = _zero(), tf.zeros(size, tf.float64)
-            curvature = tf.zeros((size, size), tf.float64)
-            for channel, points, weights, shapes in channels:
-                spread = tf.constant(np.eye(size)[channel.index])
-                present = weights != 0.0
-                local = tf.linalg.matvec(spread, row)
-                mine = [self.parameters[i] for i in channel.index]
+    def _expectation(
+        self,
+        theta: tf.Tensor,
+        index: int,
+        events: tf.Tensor,
+        constants: tf.Tensor,
+        breakpoints: tf.Tensor,
+    ) -> tuple[list[tf.Tensor], list[list[tf.Tensor]], tf.Tensor, tf.Tensor]:
+        """The Asimov set of parameters, inside a graph.
 
-                def density(
-                    at: tf.Tensor,
-                    of: _Channel = channel,
-                    here: Any = (points, shapes),
-                    p: Any = mine,
-                ) -> tuple[tf.Tensor, tf.Tensor]:
-                    with self._at(p, at, fixed):
-                        return of.density(*here)
+        Returns:
+            points of each channel, shape (n, dimensions); shapes that no fit changes there; weights
+            of all points, one channel after the other; the largest relative difference between sums
+            and integrals, and the signal events per unit of the parameter of interest.
+        """
+        zero = tf.constant(0.0, tf.float64)
+        sizes = self._nodes()
+        if self._binned:
+            points = [tf.zeros((n, 0), tf.float64) for n in sizes]
+            widths = [tf.ones(n, tf.float64) for n in sizes]
+            known = [c.known(constants, x) for c, x in zip(self._channels, points, strict=True)]
+        else:
 
-                expected, events, slopes, event_slopes = _with_slopes(density, local)
-                safe = tf.where(present, expected, 1.0)
-                value += events - tf.reduce_sum(weights * tf.math.log(safe))
-                ratio = tf.where(present, slopes / safe, 0.0)
-                slope = event_slopes - tf.linalg.matvec(ratio, weights)
-                bend = tf.matmul(ratio * weights, ratio, transpose_b=True)
-                gradient += tf.linalg.matvec(spread, slope, transpose_a=True)
-                curvature += tf.matmul(spread, tf.matmul(bend, spread), transpose_a=True)
-            return value, gradient, curvature
+            def look(nodes: tf.Tensor) -> tuple[list[list[tf.Tensor]], tf.Tensor]:
+                known, signal = [], []
+                for channel, x in zip(self._channels, tf.unstack(nodes), strict=True):
+                    known.append(channel.known(constants, x[:, None]))
+                    slope, _ = channel.slope(theta, constants, x[:, None], known[-1], index)
+                    signal.append(slope)
+                return known, tf.stack(signal)
 
-        value, gradient, curvature = each(likelihood, theta)
+            nodes, steps, known = quadrature(breakpoints, look, self._no_shapes(sizes))
+            points, widths = [x[:, None] for x in tf.unstack(nodes)], tf.unstack(steps)
+        weights, missed, signal_per_poi = [], [zero], zero
+        for i, (channel, x, shapes, width) in enumerate(
+            zip(self._channels, points, known, widths, strict=True)
+        ):
+            density, total = channel.expected(theta, constants, x, shapes)
+            slope, signal_events = channel.slope(theta, constants, x, shapes, index)
+            weight = density * width
+            if not channel.extended:
+                total, signal_events = zero + 1.0, zero
+            signal_per_poi += signal_events
+            scale = tf.where(signal_events == 0.0, total, tf.abs(signal_events))
+            of_total = tf.abs(tf.reduce_sum(weight) - total)
+            of_signal = tf.abs(tf.reduce_sum(slope * width) - signal_events)
+            missed.append(tf.math.divide_no_nan(of_total, total))
+            missed.append(tf.math.divide_no_nan(of_signal, scale))
+            weights.append(weight if channel.extended else weight * events[i])
+        facts = tf.stack([tf.reduce_max(tf.stack(missed)), signal_per_poi])
+        return points, known, tf.concat(weights, 0), facts
+
+    def _no_shapes(self, sizes: Sequence[int]) -> list[list[tf.Tensor]]:
+        """Zeros in the place of all shapes that no fit changes."""
+        return [
+            [tf.zeros(n, tf.float64)] * c.constant
+            for n, c in zip(sizes, self._channels, strict=True)
+        ]
+
+    def _placed(self, setting: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Events of each channel; constants; breakpoints of each channel, a row each."""
+        events, edges = self._setting_sizes
+        found = tf.split(setting, [events, len(self._all.fixed), edges * len(self._channels)])
+        return found[0], self._all.derive(found[1]), tf.reshape(found[2], (-1, edges))
+
+    def _likelihood(
+        self,
+        theta: tf.Tensor,
+        constants: tf.Tensor,
+        points: Sequence[tf.Tensor],
+        known: Sequence[Sequence[tf.Tensor]],
+        weights: tf.Tensor,
+        *_: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Negative log-likelihood, gradient and expected curvature, inside a graph.
+
+        Args:
+            theta: the floating parameters.
+            constants: the fixed and the derived ones.
+            points: of each channel, shape (n, dimensions).
+            known: shapes that no fit changes at the points of each channel.
+            weights: of all points, one channel after the other.
+        """
+        p = len(self.parameters)
+        each = tf.split(weights, [x.shape[0] for x in points])
+        value = tf.constant(0.0, tf.float64)
+        gradient, curvature = tf.zeros_like(theta), tf.zeros((p, p), tf.float64)
+        for channel, here, shapes, weight in zip(self._channels, points, known, each, strict=True):
+            found = channel.density(theta, constants, here, shapes)
+            present = weight != 0.0
+            density = tf.where(present, found.at_points, 1.0)
+            value += found.events - tf.reduce_sum(weight * tf.math.log(density))
+            ratio = tf.where(present, weight / density, 0.0)
+            pull = found.integral - tf.linalg.matvec(found.basis, ratio)
+            bend = _gram(found.basis, tf.where(present, ratio / density, 0.0))
+            gradient += tf.linalg.matvec(found.lever, pull, transpose_a=True)
+            curvature += tf.matmul(found.lever, tf.matmul(bend, found.lever), transpose_a=True)
         if self.loss.constraints:
-            extra = _looped(lambda row: self._constraints(row, fixed), theta)
-            value, gradient, curvature = value + extra[0], gradient + extra[1], curvature + extra[2]
-        rows = theta.shape[0]
-        return tf.concat([value[:, None], gradient, tf.reshape(curvature, (rows, -1))], 1)
+            extra = self._constraints(theta, constants)
+            return value + extra[0], gradient + extra[1], curvature + extra[2]
+        return value, gradient, curvature
+
+    def _points(self, capacity: tuple[int, ...], points: tf.Tensor) -> list[tf.Tensor]:
+        """Points of each channel, shape (n, dimensions)."""
+        sizes = [n * c.dimensions for n, c in zip(capacity, self._channels, strict=True)]
+        return [
+            tf.transpose(tf.reshape(block, (c.dimensions, n)))
+            for block, c, n in zip(tf.split(points, sizes), self._channels, capacity, strict=True)
+        ]
 
     def _constraints(
-        self, theta: tf.Tensor, fixed: tf.Tensor
+        self, theta: tf.Tensor, constants: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Value, gradient and exact curvature of the constraints."""
         depends = set().union(*(c.get_params(floating=True) for c in self.loss.constraints))
-        index = [i for i, parameter in enumerate(self.parameters) if parameter in depends]
+        index = self._all.of(depends)
         spread = tf.constant(np.eye(len(self.parameters))[index])
         local = tf.gather(theta, index)
         with tf.GradientTape(persistent=True) as outer:
             outer.watch(local)
             with tf.GradientTape() as inner:
                 inner.watch(local)
-                with self._at([self.parameters[i] for i in index], local, fixed):
+                with self._all.at(index, tf.unstack(local), constants):
                     value = tf.add_n([tf.reshape(c.value(), []) for c in self.loss.constraints])
             slopes = tf.unstack(inner.gradient(value, local, unconnected_gradients="zero"))
         bend = tf.stack(
@@ -688,48 +757,27 @@ class CompiledLoss:
         gradient = tf.linalg.matvec(spread, tf.stack(slopes), transpose_a=True)
         return value, gradient, tf.matmul(spread, tf.matmul(bend, spread), transpose_a=True)
 
-    @contextmanager
-    def _at(
-        self, parameters: list[Any], values: tf.Tensor | list[tf.Tensor], fixed: tf.Tensor
-    ) -> Iterator[None]:
-        """Let parameters, the fixed ones and what follows from them have these values."""
-        constant = self._fixed_parameters + self._derived_parameters
-        with (
-            _answering(constant, tf.unstack(fixed)),
-            _answering(parameters, values if isinstance(values, list) else tf.unstack(values)),
-        ):
-            yield
+
+def _gram(basis: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Weighted products of all pairs of rows; a product of matrices so flat is slow in XLA."""
+    return tf.stack([tf.linalg.matvec(basis, weights * row) for row in tf.unstack(basis)])
 
 
-def _with_slopes(
-    function: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]], at: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """A density at many points, its integral, and the slopes of both.
+def _columns(p: int) -> int:
+    """How many numbers a fit of p parameters is."""
+    return 3 + 2 * p + p * p
 
-    The slope at every point comes out of two backward passes: the first is linear in the cotangent,
-        so
-    that its own slope there is the forward derivative. (TensorFlow's forward mode gives the same,
-    but traces a function for every operation.)
 
-    Args:
-        function: parameters (p,) to density (n,) and integral ().
-        at: the parameters.
+def _minimum(rows: FloatArray, p: int) -> Minimum:
+    """Fits as the programs return them: one row each."""
+    theta, rest, gradient, curvature = np.split(rows, [p, p + 3, 2 * p + 3], axis=1)
+    value, edm, iterations = rest.T
+    return Minimum(theta, value, edm, iterations, gradient, curvature.reshape(-1, p, p))
 
-    Returns:
-        density (n,), integral (), slopes of the density (p, n) and of the integral (p,).
-    """
-    if at.shape[0] == 0:
-        density, integral = function(at)
-        return density, integral, tf.zeros((0, density.shape[0]), tf.float64), at
-    with tf.GradientTape(persistent=True) as outer:
-        with tf.GradientTape(persistent=True) as inner:
-            inner.watch(at)
-            density, integral = function(at)
-        probe = tf.ones_like(density)
-        outer.watch(probe)
-        pulled = inner.gradient(density, at, output_gradients=probe, unconnected_gradients="zero")
-    slopes = outer.jacobian(pulled, probe, unconnected_gradients="zero")
-    return density, integral, slopes, inner.gradient(integral, at, unconnected_gradients="zero")
+
+def _row(found: tuple[tf.Tensor, ...]) -> tf.Tensor:
+    """A fit as a row of numbers."""
+    return tf.concat([tf.reshape(each, [-1]) for each in found], 0)
 
 
 # With a bare *args TensorFlow would take every call for a wrong one first, and format an error.
@@ -740,35 +788,17 @@ _WITH_ARGUMENTS: dict[int, Callable[..., Any]] = {
 }
 
 
-def _vectorised(function: Callable[..., Any], rows: tf.Tensor) -> Any:
-    return tf.vectorized_map(function, rows, fallback_to_while_loop=False)
-
-
-def _looped(function: Callable[..., Any], rows: tf.Tensor) -> Any:
-    return tf.map_fn(function, rows, fn_output_signature=(tf.float64,) * 3)
-
-
 def _limit(limit: Any, absent: float) -> float:
     return absent if limit is None else float(limit)
 
 
-def _size(events: Sequence[int]) -> str:
-    return "small" if max(events) <= _SMALL else "large"
-
-
 def _rounded(events: int) -> int:
     """The next power of two or of two times three quarters, and never a tiny one."""
-    power = 1 << max(events, _SMALLEST_CAPACITY).bit_length()
+    power = 1 << max(events, _FEWEST).bit_length()
     for capacity in (power // 2, 3 * power // 4):
         if events <= capacity:
             return capacity
     return power
-
-
-def _middle(channel: _Channel) -> FloatArray:
-    lower, upper = channel.model.space.v1.limits if channel.dimensions else ((), ())
-    middle: FloatArray = 0.5 * (np.ravel(lower) + np.ravel(upper))
-    return middle
 
 
 def compiled(loss: Any) -> CompiledLoss:

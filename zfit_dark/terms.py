@@ -1,0 +1,397 @@
+"""A zfit loss taken apart: the terms of its channels as pure functions of parameters and points.
+
+While a function is traced, every zfit parameter answers with an element of an input vector instead
+of its own value. What comes out touches no zfit parameter, and can be compiled, differentiated and
+called with any data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import zfit
+
+from zfit_dark.newton import FloatArray
+
+_ANSWERS = ("value", "read_value", "_dense_var_to_tensor")
+
+
+class Parameters:
+    """The parameters of a loss, in a fixed order.
+
+    Attributes:
+        floating: what a fit may move, sorted by name.
+        fixed: independent parameters that it may not, such as a mass, sorted by name.
+        derived: composed parameters that follow from fixed ones alone, sorted by name.
+    """
+
+    def __init__(self, loss: Any) -> None:
+        def by_name(parameter: Any) -> str:
+            return str(parameter.name)
+
+        floating = loss.get_params(floating=True)
+        self.floating: list[Any] = sorted(floating, key=by_name)
+        self.fixed: list[Any] = sorted(
+            set(loss.get_params(floating=False)) - set(floating), key=by_name
+        )
+        self.derived: list[Any] = sorted(_derived(loss), key=by_name)
+
+    @contextmanager
+    def at(
+        self, index: Sequence[int], values: Sequence[tf.Tensor], constants: tf.Tensor
+    ) -> Iterator[None]:
+        """Let parameters answer with tensors of the graph that is being traced.
+
+        Args:
+            index: which floating parameters answer.
+            values: their values.
+            constants: values of the fixed and the derived parameters.
+        """
+        answers = dict(zip(self.fixed + self.derived, tf.unstack(constants), strict=True))
+        answers |= {self.floating[i]: value for i, value in zip(index, values, strict=True)}
+        with _answering(answers):
+            yield
+
+    def derive(self, fixed: tf.Tensor) -> tf.Tensor:
+        """Values of the fixed and the derived parameters, from those of the fixed ones."""
+        if not self.derived:
+            return fixed
+        with _answering(dict(zip(self.fixed, tf.unstack(fixed), strict=True))):
+            derived = [tf.reshape(parameter.value(), []) for parameter in self.derived]
+        return tf.concat([fixed, tf.stack(derived)], 0)
+
+    def of(self, params: Any) -> list[int]:
+        """Where the floating ones among some parameters stand."""
+        return [i for i, parameter in enumerate(self.floating) if parameter in params]
+
+
+@contextmanager
+def _answering(answers: dict[Any, tf.Tensor]) -> Iterator[None]:
+    for parameter, value in answers.items():
+        # the parameter's own class keeps its methods; these stand in front of them
+        vars(parameter).update(
+            {
+                "value": lambda value=value: value,
+                "read_value": lambda value=value: value,
+                "_dense_var_to_tensor": lambda *_, value=value, **__: value,
+            }
+        )
+    try:
+        yield
+    finally:
+        for parameter in answers:
+            for name in _ANSWERS:
+                vars(parameter).pop(name, None)
+
+
+class Term:
+    """One part of a channel's density: a yield times a shape.
+
+    Args:
+        pdf: the part, a zfit PDF.
+        kind: "extended", "normalised" (no yield), "counts" or "shares" (per bin, of all or of one).
+        parameters: those of the loss.
+
+    Attributes:
+        index: which floating parameters move the shape; none if no fit changes it.
+        own_yield: the yield, a zfit parameter, if there is one.
+        yield_index: which floating parameters move it.
+        dimensions: observables of the points; 0 if the bins are the points.
+    """
+
+    def __init__(self, pdf: Any, kind: str, parameters: Parameters) -> None:
+        self.pdf = pdf
+        self.kind = kind
+        self.parameters = parameters
+        self.dimensions = 0 if kind in ("counts", "shares") else pdf.n_obs
+        # the yield is not part of the shape, except where bins are counted with it
+        yields = {"is_yield": False} if kind == "extended" else {}
+        self.index = parameters.of(pdf.get_params(floating=True, **yields))
+        self.own_yield = pdf.get_yield() if kind == "extended" else None
+        self.yield_index: list[int] = []
+        if (own := self.own_yield) is not None:
+            moving = {own} if own.independent else own.get_params(floating=True)
+            self.yield_index = parameters.of(moving)
+        self._traced: Callable[..., tuple[tf.Tensor, tf.Tensor]] | None = None
+        self.compilable = True
+
+    def shape(
+        self, theta: tf.Tensor, constants: tf.Tensor, points: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Shape at points, and its slopes.
+
+        Args:
+            theta: all floating parameters.
+            constants: the fixed and the derived ones.
+            points: shape (n, dimensions); without meaning for a term of bins.
+
+        Returns:
+            shape (n,) and its slopes with respect to the parameters of ``index``, (n,) each in
+            (len(index), n).
+        """
+        if self._traced is None:
+            self._traced = self._trace(constants.shape[0])
+        return self._traced(tf.gather(theta, tf.constant(self.index, tf.int32)), constants, points)
+
+    def _trace(self, constants: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+        """The shape as a graph for any number of points, traced once for all programs."""
+        return tf.function(  # type: ignore[no-any-return]
+            self._shape_and_slopes,
+            autograph=False,
+            input_signature=[
+                tf.TensorSpec((len(self.index),), tf.float64),
+                tf.TensorSpec((constants,), tf.float64),
+                tf.TensorSpec((None, self.dimensions), tf.float64),
+            ],
+        ).get_concrete_function()
+
+    def _shape_and_slopes(
+        self, theta: tf.Tensor, constants: tf.Tensor, points: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The slopes come out of two backward passes.
+
+        The first is linear in its cotangent, so that its own slope there is the forward derivative.
+        (TensorFlow's forward mode gives the same, but traces a function for every operation.)
+        """
+        if not self.index:
+            shape = self.value(theta, constants, points)
+            return shape, tf.zeros((0, 1), tf.float64) * shape[None]
+        with tf.GradientTape(persistent=True) as outer:
+            with tf.GradientTape() as inner:
+                inner.watch(theta)
+                shape = self.value(theta, constants, points)
+            probe = tf.ones_like(shape)
+            outer.watch(probe)
+            pulled = inner.gradient(shape, theta, output_gradients=probe)
+            each = tf.unstack(tf.zeros_like(theta) if pulled is None else pulled)
+        slopes = [outer.gradient(one, probe, unconnected_gradients="zero") for one in each]
+        return shape, tf.stack(slopes)
+
+    def value(self, theta: tf.Tensor, constants: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
+        """Shape at points, (n,), for the parameters of ``index``."""
+        with self.parameters.at(self.index, tf.unstack(theta), constants):
+            if self.kind == "counts":
+                return tf.reshape(self.pdf.counts(), [-1])
+            if self.kind == "shares":
+                return tf.reshape(self.pdf.rel_counts(), [-1])
+            data = zfit.Data.from_tensor(self.pdf.space, points, guarantee_limits=True)
+            return self.pdf.pdf(data)
+
+
+class Density(NamedTuple):
+    """A density at n points and its slopes, which are ``lever.T @ basis``.
+
+    Attributes:
+        at_points: the density, shape (n,).
+        events: its integral; 0 if the loss is not extended.
+        basis: shapes and slopes of shapes, shape (k, n).
+        integral: of each element of the basis, shape (k,); ``lever.T @ integral`` are the slopes of
+            the events.
+        lever: how the parameters act on each element, shape (k, parameters).
+    """
+
+    at_points: tf.Tensor
+    events: tf.Tensor
+    basis: tf.Tensor
+    integral: tf.Tensor
+    lever: tf.Tensor
+
+
+class Channel:
+    """One model of the loss.
+
+    Args:
+        model: a zfit PDF.
+        extended: whether its number of events counts.
+        binned: whether the model counts bins.
+        parameters: those of the loss.
+
+    Attributes:
+        terms: what its density is the sum of; first those whose shape no fit changes.
+        constant: how many of these there are.
+        dimensions: observables; 0 for a model of bins.
+        edges: how many breakpoints there are; see there.
+        middle: of the space, shape (dimensions,).
+    """
+
+    def __init__(self, model: Any, extended: bool, binned: bool, parameters: Parameters) -> None:
+        self.model = model
+        self.extended = extended
+        self.binned = binned
+        self.parameters = parameters
+        parts = [model]
+        kind = ("counts" if extended else "shares") if binned else "normalised"
+        if extended and not binned:
+            kind = "extended"
+            if getattr(model, "_automatically_extended", False):
+                parts = list(model.pdfs)
+        terms = [Term(part, kind, parameters) for part in parts]
+        self.terms = sorted(terms, key=lambda term: bool(term.index))
+        self.constant = sum(not term.index for term in terms)
+        self.dimensions = terms[0].dimensions
+        self._index = sorted({i for term in terms for i in term.yield_index})
+        lower, upper = (np.ravel(edge) for edge in model.space.v1.limits)
+        self.middle: FloatArray = (0.5 * (lower + upper))[: self.dimensions]
+        self._ends = float(lower[0]), float(upper[0])
+        self._holes = list(dict.fromkeys(_hole_edges(model)))
+        self.edges = 2 + len(self._holes)
+
+    def yields(self, theta: tf.Tensor, constants: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Expected events of each term, and their slopes with respect to all parameters.
+
+        Terms without a yield of their own have one event, or what their bins count.
+
+        Returns:
+            shapes (terms,) and (terms, parameters).
+        """
+        own = [term.own_yield for term in self.terms]
+        if own[0] is None:
+            return tf.ones(1, tf.float64), tf.zeros((1, len(self.parameters.floating)), tf.float64)
+        local = tf.gather(theta, self._index)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(local)
+            with self.parameters.at(self._index, tf.unstack(local), constants):
+                values = [
+                    tf.reshape(tf.convert_to_tensor(of.value(), tf.float64), [])
+                    for of in own
+                    if of is not None
+                ]
+        slopes = [tape.gradient(v, local, unconnected_gradients="zero") for v in values]
+        return tf.stack(values), tf.matmul(tf.stack(slopes), self._spread(self._index))
+
+    def known(self, constants: tf.Tensor, points: tf.Tensor) -> list[tf.Tensor]:
+        """Shapes that no fit changes, of the first ``constant`` terms, shape (n,) each."""
+        nothing = tf.zeros(len(self.parameters.floating), tf.float64)
+        return [t.shape(nothing, constants, points)[0] for t in self.terms[: self.constant]]
+
+    def density(
+        self,
+        theta: tf.Tensor,
+        constants: tf.Tensor,
+        points: tf.Tensor,
+        known: Sequence[tf.Tensor],
+    ) -> Density:
+        """The density at points and what its slopes are made of.
+
+        Args:
+            theta: all floating parameters.
+            constants: the fixed and the derived ones.
+            points: shape (n, dimensions).
+            known: shapes of the first ``constant`` terms at the points.
+        """
+        yields, levers = self.yields(theta, constants)
+        rows, slopes, into = list(known), [], [levers]
+        each = tf.unstack(yields)
+        for term, own in zip(self.terms[self.constant :], each[self.constant :], strict=True):
+            shape, slope = term.shape(theta, constants, points)
+            rows.append(shape)
+            slopes.append(own * slope)
+            into.append(self._spread(term.index))
+        basis = tf.concat([tf.stack(rows), *slopes], 0)
+        integral = tf.zeros_like(basis[:, 0])
+        if self.extended and self.binned:
+            integral = tf.reduce_sum(basis, 1)
+        elif self.extended:  # shapes are normalised, whatever their parameters
+            integral = tf.constant(np.arange(basis.shape[0]) < len(rows), tf.float64)
+        return Density(
+            at_points=tf.add_n([own * row for own, row in zip(each, rows, strict=True)]),
+            events=tf.reduce_sum(yields * integral[: len(rows)]),
+            basis=basis,
+            integral=integral,
+            lever=tf.concat(into, 0),
+        )
+
+    def expected(
+        self,
+        theta: tf.Tensor,
+        constants: tf.Tensor,
+        points: tf.Tensor,
+        known: Sequence[tf.Tensor],
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The density at points, shape (n,), and its integral; see ``density`` for the rest."""
+        yields, _ = self.yields(theta, constants)
+        moving = self.terms[self.constant :]
+        shapes = [*known, *(t.shape(theta, constants, points)[0] for t in moving)]
+        density = tf.add_n([own * s for own, s in zip(tf.unstack(yields), shapes, strict=True)])
+        return density, tf.reduce_sum(density if self.binned else yields)
+
+    def slope(
+        self,
+        theta: tf.Tensor,
+        constants: tf.Tensor,
+        points: tf.Tensor,
+        known: Sequence[tf.Tensor],
+        parameter: int,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Slope of the density along one floating parameter, shape (n,), and of its integral.
+
+        Only the terms that the parameter acts on are looked at.
+        """
+        yields, levers = self.yields(theta, constants)
+        total = tf.zeros(points.shape[0], tf.float64)
+        for i, term in enumerate(self.terms):
+            if i < self.constant:
+                if parameter in term.yield_index:
+                    total += levers[i, parameter] * known[i]
+            elif parameter in (*term.yield_index, *term.index):
+                shape, slopes = term.shape(theta, constants, points)
+                total += levers[i, parameter] * shape
+                if parameter in term.index:
+                    total += yields[i] * slopes[term.index.index(parameter)]
+        return total, tf.reduce_sum(total if self.binned else levers[:, parameter])
+
+    def breakpoints(self, value: Callable[[Any], float], number: int) -> FloatArray:
+        """Where the density may jump: the edges of the observable and of every hole, ascending.
+
+        Edges that lie outside stand at the ends.
+
+        Args:
+            value: tells the value of an edge that is a parameter.
+            number: of breakpoints; any that are missing stand at the upper end, too.
+        """
+        edges = [edge if isinstance(edge, float) else value(edge) for edge in self._holes]
+        edges += [self._ends[1]] * (number - self.edges)
+        return np.sort(np.clip([*self._ends, *edges], *self._ends))[:number]
+
+    def _spread(self, index: Sequence[int]) -> tf.Tensor:
+        """From some parameters to all, shape (len(index), parameters)."""
+        return tf.constant(np.eye(len(self.parameters.floating))[list(index)])
+
+
+def _derived(loss: Any) -> list[Any]:
+    """Composed parameters of the loss that no floating parameter moves, the outermost ones."""
+    found: list[Any] = []
+    waiting = [p for model in loss.model for p in _own_parameters(model)]
+    while waiting:
+        parameter = waiting.pop()
+        if parameter.independent or parameter in found:
+            continue
+        if parameter.get_params(floating=True):
+            waiting += parameter.params.values()
+        elif parameter.get_params(floating=False):
+            found.append(parameter)
+    return found
+
+
+def _own_parameters(pdf: Any) -> Iterator[Any]:
+    """Parameters, composed ones among them, of a PDF and of all that it is made of."""
+    yield from pdf.params.values()
+    if pdf.is_extended:
+        yield pdf.get_yield()
+    for daughter in getattr(pdf, "pdfs", ()):
+        yield from _own_parameters(daughter)
+
+
+def _hole_edges(pdf: Any) -> Iterator[Any]:
+    """Edges, numbers or parameters, of the holes of a PDF and of all that it is made of."""
+    for interval in getattr(pdf, "intervals", ()):
+        yield from interval
+    if isinstance(pdf, zfit.pdf.TruncatedPDF):
+        for limit in pdf.limits:
+            yield from (float(np.ravel(edge)[0]) for edge in limit.v1.limits)
+    for daughter in getattr(pdf, "pdfs", ()):
+        yield from _hole_edges(daughter)

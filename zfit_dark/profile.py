@@ -166,11 +166,11 @@ class CompiledLoss:
 
     def values(self) -> FloatArray:
         """Present values of the floating parameters, shape (parameters,)."""
-        return np.array([float(parameter.value()) for parameter in self.parameters])
+        return self._all.values(self.parameters)
 
     def fixed_values(self) -> FloatArray:
         """Present values of the fixed parameters."""
-        return np.array([float(parameter.value()) for parameter in self._all.fixed])
+        return self._all.values(self._all.fixed)
 
     def index(self, parameter: Any) -> int:
         """Where a floating parameter stands in ``theta``.

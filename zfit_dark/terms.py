@@ -39,6 +39,7 @@ class Parameters:
             set(loss.get_params(floating=False)) - set(floating), key=by_name
         )
         self.derived: list[Any] = sorted(_derived(loss), key=by_name)
+        self._derive: Callable[[tf.Tensor], tf.Tensor] | None = None
 
     @contextmanager
     def at(
@@ -60,9 +61,31 @@ class Parameters:
         """Values of the fixed and the derived parameters, from those of the fixed ones."""
         if not self.derived:
             return fixed
+        if self._derive is None:
+            signature = tf.TensorSpec((len(self.fixed),), tf.float64)
+            function = tf.function(self._with_derived, autograph=False)
+            self._derive = function.get_concrete_function(signature)
+        return self._derive(fixed)
+
+    def _with_derived(self, fixed: tf.Tensor) -> tf.Tensor:
         with _answering(dict(zip(self.fixed, tf.unstack(fixed), strict=True))):
             derived = [tf.reshape(parameter.value(), []) for parameter in self.derived]
         return tf.concat([fixed, tf.stack(derived)], 0)
+
+    @staticmethod
+    def values(parameters: Sequence[Any]) -> FloatArray:
+        """Present values of independent parameters, shape (parameters,)."""
+        # zfit's own value() clips to the limits and takes half a millisecond for it
+        return np.array(
+            [
+                float(
+                    tf.raw_ops.ReadVariableOp(resource=p.handle, dtype=tf.float64)
+                    if isinstance(p, zfit.Parameter)
+                    else p.value()
+                )
+                for p in parameters
+            ]
+        )
 
     def of(self, params: Any) -> list[int]:
         """Where the floating ones among some parameters stand."""

@@ -207,7 +207,7 @@ def test_fit_that_does_not_converge_says_so(
 
     def failing(self: CompiledLoss, *arguments: Any) -> Minimum:
         found = whole(self, *arguments)
-        return replace(found, converged=np.zeros_like(found.converged))
+        return replace(found, edm=np.full_like(found.edm, np.inf))
 
     monkeypatch.setattr(CompiledLoss, "fit", failing)
     found = fit(likelihood, 1.43, blind=blinded)

@@ -223,7 +223,7 @@ def test_compiled_once_for_data_of_any_number_and_any_mass():
         sample = ours.sample([data[:n, None]], [np.ones(n)])
         value, *_ = ours.evaluate(theta, sample)
         assert np.isfinite(value).all()
-    assert sorted(name for name, *_ in ours._programs) == ["fixed", "likelihood"]
+    assert [name for name, *_ in ours._programs] == ["fit"]
     assert compiled(job.loss) is ours
 
 
@@ -261,23 +261,20 @@ def test_what_cannot_be_compiled_or_understood_is_told():
 
 
 def test_a_fit_that_newton_leaves_is_taken_up_by_minuit(monkeypatch):
-    from zfit_dark import newton, profile
+    from zfit_dark import profile
 
-    ours = compiled(floating_peak())
+    ours = compiled(constrained())
     start = ours.values()[None]
     free = np.ones(start.shape, bool)
     sample = ours.observed()
     right = ours.fit(sample, start, free)
     calls = []
-
-    def tired(objective, begin, *args, **kwargs):
-        calls.append(begin)
-        iterations = 1 if len(calls) == 1 else 100
-        return newton.minimise(objective, begin, *args, max_iterations=iterations, **kwargs)
-
-    monkeypatch.setattr(profile, "minimise", tired)
+    by_minuit = ours._minuit
+    monkeypatch.setattr(profile, "MAX_ITERATIONS", 2)
+    monkeypatch.setattr(ours, "_minuit", lambda *args: calls.append(args) or by_minuit(*args))
+    assert not ours._fits(sample, start, free, ours.lower, 2).converged.any()
     again = ours.fit(sample, start, free)
-    assert len(calls) == 2
+    assert len(calls) == 1
     assert again.converged.all()
     np.testing.assert_allclose(again.value, right.value, atol=1e-6)
 

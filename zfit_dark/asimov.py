@@ -55,7 +55,10 @@ def quadrature(
 
     def closer(i: tf.Tensor, nodes: tf.Tensor, widths: tf.Tensor, _: Any) -> tuple[Any, ...]:
         kept, signal = look(nodes)
-        following = gauss_legendre(panel_edges(breakpoints, nodes, signal))
+        # the ends, too, look like the nodes next to them
+        grid = tf.concat([breakpoints[:, :1], nodes, breakpoints[:, -1:]], 1)
+        signal = tf.concat([signal[:, :1], signal, signal[:, -1:]], 1)
+        following = gauss_legendre(panel_edges(breakpoints, grid, signal))
         more = i < _LOOKS
         nodes, widths = (
             tf.where(more, new, old) for new, old in zip(following, (nodes, widths), strict=True)

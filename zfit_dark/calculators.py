@@ -6,14 +6,17 @@ that knows how hepstats works inside.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import zfit
+from hepstats.hypotests import UpperLimit
 from hepstats.hypotests import calculators as hepstats_calculators
 from hepstats.hypotests.parameters import POI, POIarray
+from scipy import interpolate
 from scipy.stats import norm
 
 from zfit_dark.errors import InputError
@@ -21,6 +24,42 @@ from zfit_dark.newton import FloatArray, Minimum
 from zfit_dark.profile import CompiledLoss, Sample, compiled
 
 __all__ = ["POI", "AsymptoticCalculator", "POIarray"]
+
+
+class _Roots(np.ndarray[Any, np.dtype[np.float64]]):
+    """Roots of a spline; a single one is also a number."""
+
+    def __float__(self) -> float:
+        if self.size != 1:
+            raise TypeError("only a single root can be a number")
+        return float(self.item())
+
+
+class _Interpolate:
+    """``scipy.interpolate`` for hepstats: a single root of a spline is also a number."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(interpolate, name)
+
+    @staticmethod
+    def sproot(tck: Any, mest: int = 10) -> Any:
+        """Roots of a cubic spline."""
+        return np.asarray(interpolate.sproot(tck, mest)).view(_Roots)
+
+
+def _let_upper_limits_be_numbers() -> None:
+    """Make hepstats' ``UpperLimit`` return its limits with numpy 2.4 and later.
+
+    hepstats 0.10.1 reads a limit as ``float(root)``, where ``root`` is an array of one element, and
+    takes the ``TypeError`` that numpy has for this since 2.4 for "no limit": every limit is None.
+    Nothing changes for limits that are right already, nor if hepstats comes to read them otherwise.
+    """
+    module = sys.modules[UpperLimit.__module__]
+    if vars(module).get("interpolate") is interpolate:
+        vars(module)["interpolate"] = _Interpolate()
+
+
+_let_upper_limits_be_numbers()
 
 
 class _Fit(NamedTuple):
@@ -193,15 +232,20 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
     def __init__(self, input: Any, minimizer: Any = None, asimov_bins: Any = None) -> None:
         del asimov_bins
         super().__init__(input, zfit.minimize.Minuit() if minimizer is None else minimizer)
-        self._given_bestfit: Any = self.__dict__["_bestfit"]
         self._compiled = compiled(self.loss)
+        self._give(self.__dict__["_bestfit"])
         self._state: int | None = None
         self._held = False
         self._blind: FloatArray | None = None
         self._forget()
 
+    def _give(self, bestfit: Any) -> None:
+        """Keep a fit result that was given, and what it is the fit of."""
+        self._given_bestfit = bestfit
+        self._given_state = self._compiled.fingerprint()
+
     def _forget(self) -> None:
-        self._bestfit = self._given_bestfit
+        self._bestfit: Any = None
         self._observed: dict[str, ProfileLikelihood] = {}
         self._asimov: dict[POI, ProfileLikelihood] = {}
         self.asimov_error = 0.0
@@ -217,10 +261,14 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
         """Take the data and the fixed parameters as they are now."""
         if self._held or self._blind is not None:
             return
+        if self.outdated():
+            self._compiled, self._state = compiled(self.loss), None
         if (state := self._compiled.fingerprint()) != self._state:
             self._forget()
             self._state = state
             self._sample = self._compiled.observed()
+            if state == self._given_state:
+                self._bestfit = self._given_bestfit
 
     @contextmanager
     def blind(self, theta: FloatArray) -> Iterator[None]:
@@ -296,7 +344,8 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
 
     @bestfit.setter
     def bestfit(self, value: Any) -> None:
-        self._bestfit = self._given_bestfit = value
+        hepstats_calculators.AsymptoticCalculator.bestfit.fset(self, value)
+        self._give(value)
 
     def take_bestfit(self, minimum: Minimum) -> None:
         """Let the first fit of a batch be the global fit of the present data."""

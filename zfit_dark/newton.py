@@ -181,7 +181,7 @@ def solve(curvature: tf.Tensor, vector: tf.Tensor, moving: tf.Tensor) -> tf.Tens
     diagonal = tf.abs(tf.linalg.diag_part(matrix))
     scale = 1.0 / tf.sqrt(tf.where(diagonal > 0, diagonal, 1.0))
     matrix *= scale[:, None] * scale[None, :]
-    right = tf.where(moving, vector, 0.0) * scale
+    right = tf.where(moving, _finite(vector), 0.0) * scale
     # row i after elimination: x_i + nothing else = right_i
     table = tf.concat([matrix, right[:, None]], 1)
 

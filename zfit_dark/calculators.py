@@ -7,8 +7,6 @@ that knows how hepstats works inside.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +17,6 @@ from hepstats.hypotests.parameters import POI, POIarray
 from scipy import interpolate
 from scipy.stats import norm
 
-from zfit_dark.errors import InputError
 from zfit_dark.newton import FloatArray, Minimum
 from zfit_dark.profile import CompiledLoss, Sample, compiled
 
@@ -187,7 +184,7 @@ class BestFit:
 
     Args:
         loss: what was fitted.
-        parameters: its floating parameters.
+        sample: the data.
         minimum: the fit, the first of its batch.
 
     Attributes:
@@ -197,20 +194,22 @@ class BestFit:
         edm: estimated distance to the minimum.
     """
 
-    def __init__(self, loss: Any, parameters: list[Any], minimum: Minimum) -> None:
-        self.loss = loss
+    def __init__(self, loss: CompiledLoss, sample: Sample, minimum: Minimum) -> None:
+        self.loss = loss.loss
         self.params = {
             parameter: {"value": float(value)}
-            for parameter, value in zip(parameters, minimum.theta[0], strict=True)
+            for parameter, value in zip(loss.parameters, minimum.theta[0], strict=True)
         }
         self.fmin = float(minimum.value[0])
         self.edm = float(minimum.edm[0])
         self.valid = self.converged = bool(minimum.converged[0])
-        self._curvature = minimum.curvature[0]
+        self._fitted = loss, sample, minimum.theta[0]
 
     def covariance(self) -> FloatArray:
-        """Covariance of the parameters in the order of ``params``, from the expected curvature."""
-        return np.linalg.inv(self._curvature)
+        """Covariance of the parameters in the order of ``params``, from the second derivatives."""
+        loss, sample, theta = self._fitted
+        covariance: FloatArray = np.asarray(np.linalg.inv(loss.hessian(theta, sample)), float)
+        return covariance
 
 
 class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
@@ -218,8 +217,8 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
 
     hepstats' ``UpperLimit``, ``Discovery`` and ``ConfidenceInterval`` take it. Not to be confused
     with hepstats' own: the Asimov set has no bins (``asimov_bins`` is accepted and has nothing to
-    do), the values of the parameters of the loss are left alone, and what was computed is forgotten
-    when the data or a fixed parameter such as the mass change.
+    do), the values of the parameters of the loss are left alone, and what was computed or given is
+    forgotten when the data or a fixed parameter such as the mass change.
 
     Args:
         input: a zfit loss, or a fit result.
@@ -235,8 +234,6 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
         self._compiled = compiled(self.loss)
         self._give(self.__dict__["_bestfit"])
         self._state: int | None = None
-        self._held = False
-        self._blind: FloatArray | None = None
         self._forget()
 
     def _give(self, bestfit: Any) -> None:
@@ -248,10 +245,6 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
         self._bestfit: Any = None
         self._observed: dict[str, ProfileLikelihood] = {}
         self._asimov: dict[POI, ProfileLikelihood] = {}
-        self.asimov_error = 0.0
-        """Largest relative error of an integral over the Asimov nodes so far."""
-        self.signal_per_poi = 0.0
-        """Expected signal events in all channels per unit of the parameter of interest."""
 
     def outdated(self) -> bool:
         """Whether parameters were fixed or released since."""
@@ -259,8 +252,6 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
 
     def refresh(self) -> None:
         """Take the data and the fixed parameters as they are now."""
-        if self._held or self._blind is not None:
-            return
         if self.outdated():
             self._compiled, self._state = compiled(self.loss), None
         if (state := self._compiled.fingerprint()) != self._state:
@@ -270,39 +261,8 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
             if state == self._given_state:
                 self._bestfit = self._given_bestfit
 
-    @contextmanager
-    def blind(self, theta: FloatArray) -> Iterator[None]:
-        """Within this context the data are not looked at: there are only Asimov sets.
-
-        Args:
-            theta: parameters of the model without signal, shape (parameters,).
-        """
-        self._forget()
-        self._blind, self._state = theta, None
-        try:
-            yield
-        finally:
-            self._forget()
-            self._blind = None
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Within this context nobody moves data or fixed parameters, so they are looked at once."""
-        self.refresh()
-        self._held = True
-        try:
-            yield
-        finally:
-            self._held = False
-
     def observed(self, poi: Any) -> ProfileLikelihood:
-        """The profile likelihood of the data.
-
-        Raises:
-            InputError: if the calculator is blind.
-        """
-        if self._blind is not None:
-            raise InputError("the data of a blind limit are not looked at")
+        """The profile likelihood of the data."""
         self.refresh()
         if poi.name not in self._observed:
             self._observed[poi.name] = ProfileLikelihood(
@@ -313,19 +273,13 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
     def asimov(self, poialt: POI) -> ProfileLikelihood:
         """The profile likelihood of the Asimov set of a hypothesis.
 
-        Its nuisance parameters are those fitted to the data with the hypothesis; if the calculator
-        is blind, those that it was given.
+        Its nuisance parameters are those fitted to the data with the hypothesis.
         """
         self.refresh()
         if poialt not in self._asimov:
-            theta, setting = self._blind, None
-            if theta is None:
-                theta = self.observed(poialt.parameter).theta(poialt.value)
-                setting = self._sample.setting
-            sample, error, self.signal_per_poi = self._compiled.asimov(
-                theta, poialt.parameter, setting
-            )
-            self.asimov_error = max(self.asimov_error, error)
+            theta = self.observed(poialt.parameter).theta(poialt.value)
+            setting = self._sample.setting
+            sample, *_ = self._compiled.asimov(theta, poialt.parameter, setting)
             self._asimov[poialt] = ProfileLikelihood(
                 self._compiled, sample, poialt.parameter, theta
             )
@@ -335,21 +289,18 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
 
     @property
     def bestfit(self) -> Any:
-        """The global fit: the fit result that was given, or a ``BestFit``."""
+        """The global fit: a ``BestFit``, or the fit result that was given for these data."""
         self.refresh()
         if self._bestfit is None:
             start = self._compiled.values()[None]
-            self.take_bestfit(self._compiled.fit(self._sample, start, np.ones(start.shape, bool)))
+            found = self._compiled.fit(self._sample, start, np.ones(start.shape, bool))
+            self._bestfit = BestFit(self._compiled, self._sample, found)
         return self._bestfit
 
     @bestfit.setter
     def bestfit(self, value: Any) -> None:
         hepstats_calculators.AsymptoticCalculator.bestfit.fset(self, value)
         self._give(value)
-
-    def take_bestfit(self, minimum: Minimum) -> None:
-        """Let the first fit of a batch be the global fit of the present data."""
-        self._bestfit = BestFit(self.loss, self._compiled.parameters, minimum)
 
     def obs_nll(self, pois: POIarray) -> FloatArray:
         """Smallest negative log-likelihood of the data at each value, shape (values,)."""
@@ -435,12 +386,3 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
             safe = np.where(beyond & (qalt > 0), rootalt, 1.0)
             palt = np.where(beyond, norm.sf((qobs - qalt) / (2.0 * safe)) + both, palt)
         return palt
-
-
-def calculator(loss: Any) -> AsymptoticCalculator:
-    """The asymptotic calculator of a loss, made once and kept with the loss."""
-    known: AsymptoticCalculator | None = vars(loss).get("_zfit_dark_calculator")
-    if known is None or known.outdated():
-        known = AsymptoticCalculator(loss)
-        loss._zfit_dark_calculator = known
-    return known

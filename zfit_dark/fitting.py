@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from zfit_dark.asimov import gauss_legendre
-from zfit_dark.calculators import calculator as calculator_of
+from zfit_dark.calculators import AsymptoticCalculator
 from zfit_dark.channel import ShapeChannel
 from zfit_dark.likelihood import BLIND_HALF_WIDTH, Likelihood
 from zfit_dark.newton import FloatArray
@@ -46,7 +46,7 @@ def fit(
     """
     likelihood.move_to(mass)
     loss, poi = compiled(likelihood.loss), likelihood.poi
-    calculator = calculator_of(likelihood.loss)
+    calculator = AsymptoticCalculator(likelihood.loss)
     warnings: tuple[str, ...] = ()
     poi_hat = poi_error = np.nan
     if blind:

@@ -56,6 +56,33 @@ def upper_limit(
 
     Source: A. L. Read, J. Phys. G 28 (2002) 2693; G. Cowan et al., arXiv:1007.1727.
     """
+    return asked(model, poi, level, method, test_statistic, blind=blind)()
+
+
+def asked(
+    model: Any,
+    poi: Any = None,
+    level: float = 0.95,
+    method: str = "asymptotic",
+    test_statistic: TestStatistic = "qtilde",
+    *,
+    blind: bool = False,
+) -> Callable[[], Limit]:
+    """The limit as a task: what is returned works it out without another look at the model.
+
+    So the model can be moved on to the next mass while the task runs in another thread.
+
+    Args:
+        model: see ``upper_limit``, as for all arguments.
+        poi: the parameter of interest.
+        level: confidence level.
+        method: "asymptotic".
+        test_statistic: "qtilde" or "q".
+        blind: expected limits only.
+
+    Raises:
+        InputError: as ``upper_limit``.
+    """
     loss, poi = _loss_and_poi(model, poi)
     if not 0 < level < 1:
         raise InputError(f"level={level}: give a confidence level between 0 and 1, such as 0.90")
@@ -66,47 +93,49 @@ def upper_limit(
     if blind and not isinstance(model, Likelihood):
         raise InputError("a bare loss does not know its sidebands: give a Likelihood to be blind")
     ours = compiled(loss)
-
-    def ask(sample: Sample, start: FloatArray, **how: Any) -> Hypothesis:
-        return ours.hypothesis(sample, poi, start, 1 - level, test_statistic == "qtilde", **how)
-
+    index, start = ours.index(poi), ours.values()
     if blind:
         with model.signal_region_hidden():
-            sidebands = ours.observed()
-            background = _fitted(ours, sidebands, poi, ask).fits
+            data = ours.observed()
         # the sidebands stand in for the data: with no weight, and nothing is fitted to them
-        nothing = ours.sample(sidebands.points, [0.0 * w for w in sidebands.weights])
-        found = ask(nothing, background.theta, blind=True)
-        warnings = [] if background.converged[1] else ["the fit of the sidebands did not converge"]
-        poi_hat = poi_error = p0 = np.nan
+        nothing = ours.sample(data.points, [0.0 * w for w in data.weights])
     else:
-        found = _fitted(ours, ours.observed(), poi, ask)
-        warnings = _unconverged(found, poi)
-        poi_hat, poi_error = float(found.fits.theta[0, ours.index(poi)]), found.poi_error
+        data = nothing = ours.observed()
+
+    def ask(sample: Sample, begin: FloatArray, **how: Any) -> Hypothesis:
+        return ours.hypothesis(sample, poi, begin, 1 - level, test_statistic == "qtilde", **how)
+
+    def work() -> Limit:
+        found = _fitted(ours, data, start, index, ask)
+        warnings = _unconverged(found, poi.name)
+        poi_hat, poi_error = float(found.fits.theta[0, index]), found.poi_error
         p0 = float(ndtr(-_local_significance(found.fits, poi_hat)))
-    if not np.isfinite(found.limits[:5]).all():
-        warnings.append("an expected limit was not found")
-    if not blind and not np.isfinite(found.limits[5]):
-        warnings.append("the observed limit was not found")
-    if not found.asimov_error <= _NODE_TOLERANCE:
-        warnings.append(
-            f"integral of the model and sum over its Asimov set differ by {found.asimov_error:.1e}"
+        if blind:
+            found = ask(nothing, found.fits.theta, blind=True)
+            poi_hat = poi_error = p0 = np.nan
+        if not np.isfinite(found.limits[:5]).all():
+            warnings.append("an expected limit was not found")
+        if not blind and not np.isfinite(found.limits[5]):
+            warnings.append("the observed limit was not found")
+        if not found.asimov_error <= _NODE_TOLERANCE:
+            missed = f"{found.asimov_error:.1e}"
+            warnings.append(f"integral of the model and sum over its Asimov set differ by {missed}")
+        valid = not warnings
+        return Limit(
+            observed=float(found.limits[5]),
+            expected=tuple(found.limits[:5].tolist()),
+            poi_hat=poi_hat,
+            poi_error=poi_error,
+            p0=p0,
+            level=level,
+            method=method,
+            test_statistic=test_statistic,
+            valid=valid,
+            warnings=(*warnings, *_few_events(found.signal_per_poi, found.sigma)),
+            blind=blind,
         )
-    valid = not warnings
-    warnings += _few_events(found.signal_per_poi, found.sigma)
-    return Limit(
-        observed=float(found.limits[5]),
-        expected=tuple(found.limits[:5].tolist()),
-        poi_hat=poi_hat,
-        poi_error=poi_error,
-        p0=p0,
-        level=level,
-        method=method,
-        test_statistic=test_statistic,
-        valid=valid,
-        warnings=tuple(warnings),
-        blind=blind,
-    )
+
+    return work
 
 
 def significance(model: Any, poi: Any = None) -> float:
@@ -128,7 +157,7 @@ def significance(model: Any, poi: Any = None) -> float:
     def ask(sample: Sample, start: FloatArray, **how: Any) -> Hypothesis:
         return ours.hypothesis(sample, poi, start, 0.05, True, **how)
 
-    found = _fitted(ours, ours.observed(), poi, ask)
+    found = _fitted(ours, ours.observed(), ours.values(), ours.index(poi), ask)
     if not found.fits.converged.all():
         raise InputError(f"the fit of {poi.name} did not converge; no significance")
     return _local_significance(found.fits, float(found.fits.theta[0, ours.index(poi)]))
@@ -145,32 +174,36 @@ def _loss_and_poi(model: Any, poi: Any) -> tuple[Any, Any]:
 
 
 def _fitted(
-    ours: CompiledLoss, sample: Sample, poi: Any, ask: Callable[..., Hypothesis]
+    ours: CompiledLoss,
+    data: Sample,
+    start: FloatArray,
+    index: int,
+    ask: Callable[..., Hypothesis],
 ) -> Hypothesis:
     """What is asked, with the fits of the data taken up by Minuit where Newton's steps fail.
 
     Where the free fit runs into negative densities on its way to a negative signal, it is made
     again with the signal not below zero, which is all that a limit needs.
     """
-    start = np.stack([ours.values()] * 2)
-    found = ask(sample, start)
+    both = np.stack([start] * 2)
+    found = ask(data, both)
     if found.fits.converged.all():
         return found
-    start[1, ours.index(poi)] = 0.0
-    free = np.ones(start.shape, bool)
-    free[1, ours.index(poi)] = False
-    by_minuit = ours.fit(sample, start, free)
-    found = ask(sample, by_minuit.theta)
+    both[1, index] = 0.0
+    free = np.ones(both.shape, bool)
+    free[1, index] = False
+    by_minuit = ours.fit(data, both, free)
+    found = ask(data, by_minuit.theta)
     if not found.fits.converged[0] and found.fits.converged[1]:
-        again = ask(sample, np.stack([by_minuit.theta[1]] * 2), not_below=0.0)
+        again = ask(data, np.stack([by_minuit.theta[1]] * 2), not_below=0.0)
         return again if again.fits.converged.all() else found
     return found
 
 
-def _unconverged(found: Hypothesis, poi: Any) -> list[str]:
+def _unconverged(found: Hypothesis, poi: str) -> list[str]:
     free, at_zero = found.fits.converged
-    what = [] if free else [f"the fit of {poi.name} did not converge"]
-    return what if at_zero else [*what, f"the fit at {poi.name} = 0 did not converge"]
+    what = [] if free else [f"the fit of {poi} did not converge"]
+    return what if at_zero else [*what, f"the fit at {poi} = 0 did not converge"]
 
 
 def _local_significance(fits: Minimum, poi_hat: float) -> float:

@@ -15,6 +15,7 @@ likelihood of a sample from several starting points, one after the other.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ from zfit_dark import asymptotics
 from zfit_dark.asimov import nodes_of, quadrature
 from zfit_dark.errors import InputError
 from zfit_dark.newton import MAX_ITERATIONS, FloatArray, Minimum, minimise
-from zfit_dark.terms import Channel, Parameters
+from zfit_dark.terms import ALONE, Channel, Constraints, Parameters
 
 UNBINNED = (zfit.loss.UnbinnedNLL, zfit.loss.ExtendedUnbinnedNLL)
 BINNED = (zfit.loss.BinnedNLL, zfit.loss.ExtendedBinnedNLL)
@@ -143,8 +144,7 @@ class CompiledLoss:
         self.parameters = self._all.floating
         if not self.parameters:
             raise InputError("the loss has no floating parameter")
-        self.lower = np.array([_limit(p.lower, -np.inf) for p in self.parameters])
-        self.upper = np.array([_limit(p.upper, np.inf) for p in self.parameters])
+        self.lower, self.upper = self._all.lower, self._all.upper
         extended, self._binned = bool(loss.is_extended), type(loss) in BINNED
         self._channels = [Channel(m, extended, self._binned, self._all) for m in loss.model]
         self._counts = not extended
@@ -154,7 +154,9 @@ class CompiledLoss:
             0 if extended else len(self._channels),
             0 if self._binned else max(channel.edges for channel in self._channels),
         )
+        self._constraints = Constraints(loss.constraints or (), self._all)
         self._programs: dict[tuple[Any, ...], Callable[..., Any]] = {}
+        self._by_xla = True
 
     # ------------------------------------------------------------------ samples
 
@@ -313,6 +315,21 @@ class CompiledLoss:
         """
         found = self._fits(sample, theta, np.zeros(theta.shape, bool), self.lower, 1)
         return found.value, found.gradient, found.curvature
+
+    def hessian(self, theta: FloatArray, sample: Sample) -> FloatArray:
+        """Second derivatives of the negative log-likelihood, shape (parameters, parameters).
+
+        Not to be confused with the expected curvature that the fits follow: where the data differ
+        from the expectation, so do the two.
+
+        Args:
+            theta: shape (parameters,).
+            sample: where to evaluate.
+        """
+        program = self._program("hessian", sample.capacity)
+        request = tf.constant(np.concatenate([theta, sample.setting.fixed]))
+        found: FloatArray = program(request, *sample.padded).numpy()
+        return found
 
     def densities(
         self, theta: FloatArray, points: Sequence[FloatArray], tangent: FloatArray | None = None
@@ -505,6 +522,41 @@ class CompiledLoss:
         return self._programs[key]
 
     def _compile(self, name: str, capacity: tuple[int, ...], *details: int) -> Callable[..., Any]:
+        """A program, compiled by XLA; what cannot be compiled is left to TensorFlow and zfit.
+
+        Raises:
+            InputError: if it cannot be run at all.
+        """
+        try:
+            return self._built(name, capacity, *details)
+        except Exception as error:  # whatever a PDF raises while it is traced or compiled
+            if not self._by_xla:
+                raise self._hopeless(error) from error
+            first = error
+        self._by_xla = False
+        constants = len(self._all.fixed) + len(self._all.derived)
+        terms = [term for channel in self._channels for term in channel.terms]
+        obstacles = {term.pdf: why for term in terms if (why := term.obstacle(constants))}
+        try:
+            program = self._built(name, capacity, *details)
+        except Exception as error:
+            raise self._hopeless(error) from error
+        named = [f"{pdf.name} ({type(pdf).__name__}): {why}" for pdf, why in obstacles.items()]
+        warnings.warn(
+            "the loss cannot be compiled and everything takes much longer, because of "
+            + ("; ".join(named) or str(first).splitlines()[0]),
+            stacklevel=2,
+        )
+        return program
+
+    def _hopeless(self, error: Exception) -> InputError:
+        models = ", ".join(sorted({type(c.model).__name__ for c in self._channels}))
+        return InputError(
+            f"the loss cannot be evaluated (models: {models}): {str(error).splitlines()[0]}"
+        )
+
+    def _built(self, name: str, capacity: tuple[int, ...], *details: int) -> Callable[..., Any]:
+        """A program, traced, compiled if that is possible, and tried."""
         p, fixed = len(self.parameters), len(self._all.fixed)
         of_points = sum(n * c.dimensions for n, c in zip(capacity, self._channels, strict=True))
         events, edges = self._setting_sizes
@@ -512,6 +564,7 @@ class CompiledLoss:
         builders: dict[str, tuple[Callable[..., Any], list[int]]] = {
             "expected": (self._expected_program, [2 * p + fixed, of_points]),
             "asimov": (self._asimov_program, [p + setting]),
+            "hessian": (self._hessian_program, [p + fixed, of_points, sum(capacity)]),
             "fit": (self._fit_program, [2 + 2 * p * (1 + ROWS) + fixed, of_points, sum(capacity)]),
             "hypothesis": (
                 self._hypothesis_program,
@@ -520,12 +573,13 @@ class CompiledLoss:
         }
         build, sizes = builders[name]
         signature = [tf.TensorSpec((size,), tf.float64) for size in sizes]
-        traced = tf.function(
-            lambda *arguments: build(capacity, *details, *arguments), autograph=False
-        ).get_concrete_function(*signature)
-        program: Callable[..., Any] = tf.function(
-            _WITH_ARGUMENTS[len(sizes)](traced), jit_compile=True, autograph=False
-        ).get_concrete_function(*signature)
+        with ALONE:
+            traced = tf.function(
+                lambda *arguments: build(capacity, *details, *arguments), autograph=False
+            ).get_concrete_function(*signature)
+            program: Callable[..., Any] = tf.function(
+                _WITH_ARGUMENTS[len(sizes)](traced), jit_compile=self._by_xla, autograph=False
+            ).get_concrete_function(*signature)
         program(*[tf.zeros(size, tf.float64) for size in sizes])
         return program
 
@@ -569,6 +623,35 @@ class CompiledLoss:
 
         nothing = tf.zeros((ROWS, _columns(p)), tf.float64)
         return tf.while_loop(lambda i, _: i < count, fit, (tf.constant(0), nothing))[1]
+
+    def _hessian_program(
+        self, capacity: tuple[int, ...], request: tf.Tensor, points: tf.Tensor, weights: tf.Tensor
+    ) -> tf.Tensor:
+        """Parameters and fixed parameters; points; weights: to the second derivatives."""
+        p = len(self.parameters)
+        theta, constants = request[:p], self._all.derive(request[p:])
+        total = tf.zeros((p, p), tf.float64)
+        for channel, x, weight in zip(
+            self._channels,
+            self._points(capacity, points),
+            tf.split(weights, capacity),
+            strict=True,
+        ):
+            local = tf.gather(theta, channel.index)
+            with tf.GradientTape(persistent=True) as outer:
+                outer.watch(local)
+                with tf.GradientTape() as inner:
+                    inner.watch(local)
+                    density, events = channel.evaluated(local, constants, x)
+                    density = tf.where(weight != 0.0, density, 1.0)
+                    value = events - tf.reduce_sum(weight * tf.math.log(density))
+                slopes = tf.unstack(inner.gradient(value, local))
+            total += channel.spread(
+                tf.stack([outer.gradient(s, local, unconnected_gradients="zero") for s in slopes])
+            )
+        if self.loss.constraints:
+            total += self._constraints(theta, constants)[2]
+        return total
 
     def _asimov_program(
         self, capacity: tuple[int, ...], index: int, request: tf.Tensor
@@ -736,27 +819,6 @@ class CompiledLoss:
             for block, c, n in zip(tf.split(points, sizes), self._channels, capacity, strict=True)
         ]
 
-    def _constraints(
-        self, theta: tf.Tensor, constants: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Value, gradient and exact curvature of the constraints."""
-        depends = set().union(*(c.get_params(floating=True) for c in self.loss.constraints))
-        index = self._all.of(depends)
-        spread = tf.constant(np.eye(len(self.parameters))[index])
-        local = tf.gather(theta, index)
-        with tf.GradientTape(persistent=True) as outer:
-            outer.watch(local)
-            with tf.GradientTape() as inner:
-                inner.watch(local)
-                with self._all.at(index, tf.unstack(local), constants):
-                    value = tf.add_n([tf.reshape(c.value(), []) for c in self.loss.constraints])
-            slopes = tf.unstack(inner.gradient(value, local, unconnected_gradients="zero"))
-        bend = tf.stack(
-            [outer.gradient(slope, local, unconnected_gradients="zero") for slope in slopes]
-        )
-        gradient = tf.linalg.matvec(spread, tf.stack(slopes), transpose_a=True)
-        return value, gradient, tf.matmul(spread, tf.matmul(bend, spread), transpose_a=True)
-
 
 def _gram(basis: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Weighted products of all pairs of rows; a product of matrices so flat is slow in XLA."""
@@ -786,10 +848,6 @@ _WITH_ARGUMENTS: dict[int, Callable[..., Any]] = {
     2: lambda traced: lambda a, b: traced(a, b),
     3: lambda traced: lambda a, b, c: traced(a, b, c),
 }
-
-
-def _limit(limit: Any, absent: float) -> float:
-    return absent if limit is None else float(limit)
 
 
 def _rounded(events: int) -> int:

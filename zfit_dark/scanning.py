@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,9 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from zfit_dark.errors import InputError
 from zfit_dark.likelihood import Likelihood
-from zfit_dark.limits import TestStatistic, upper_limit
+from zfit_dark.limits import TestStatistic, asked
 from zfit_dark.profile import compiled
 from zfit_dark.results import Limit, Scan, Skipped
+from zfit_dark.terms import ALONE
 
 
 def scan(
@@ -27,6 +32,7 @@ def scan(
     test_statistic: TestStatistic = "qtilde",
     *,
     blind: bool = False,
+    executor: Executor | None = None,
     progress: bool = True,
     poi_label: str = "",
     poi_unit: str = "",
@@ -44,6 +50,8 @@ def scan(
         method: see ``upper_limit``.
         test_statistic: see ``upper_limit``.
         blind: expected limits only; see ``upper_limit``.
+        executor: where hypotheses are worked on, several at a time: a thread pool; by default one
+            with a thread for every core. The limits do not depend on it.
         progress: show a progress bar on standard error.
         poi_label: the parameter of interest as plots name it; its own name if not given.
         poi_unit: its unit.
@@ -55,7 +63,8 @@ def scan(
         reason; a fit that fails is flagged, and the scan goes on.
 
     Raises:
-        InputError: if the masses are no numbers, or none of them can be a hypothesis.
+        InputError: if the masses are no numbers, none of them can be a hypothesis, or the executor
+            is no thread pool.
     """
     hypotheses = np.unique(np.asarray(masses, float))
     if hypotheses.size == 0 or not np.isfinite(hypotheses).all():
@@ -73,12 +82,21 @@ def scan(
         raise InputError(f"none of the masses can be a hypothesis: {_reasons(skipped)}")
     if isinstance(model, Likelihood):
         compiled(model.loss).reserve(model.largest_windows(wanted))
-    limits: list[Limit] = []
+    if executor is not None and not isinstance(executor, ThreadPoolExecutor):
+        raise InputError(
+            f"a {type(executor).__name__} cannot share one model: give a ThreadPoolExecutor"
+        )
     before = None if isinstance(model, Likelihood) else float(mass.value())
-    try:
+
+    def tasks() -> Iterator[Callable[[], Limit]]:
         for hypothesis in _shown(wanted, progress):
-            move(hypothesis)
-            limits.append(upper_limit(model, poi, level, method, test_statistic, blind=blind))
+            with ALONE:
+                move(hypothesis)
+                task = asked(model, poi, level, method, test_statistic, blind=blind)
+            yield task
+
+    try:
+        limits = _worked_out(tasks(), executor)
     finally:
         if before is not None:
             mass.set_value(before)
@@ -92,6 +110,23 @@ def scan(
         skipped=skipped,
         provenance=provenance,
     )
+
+
+def _worked_out(tasks: Iterator[Callable[[], Limit]], executor: Executor | None) -> list[Limit]:
+    """What tasks return, in their order, worked on in several threads.
+
+    A task is taken up only when there is hardly any left to do, so that few samples are held.
+    """
+    limits = [next(tasks)()]  # compiles, once for all
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) if executor is None else nullcontext(executor) as pool:
+        running: deque[Future[Limit]] = deque()
+        for task in tasks:
+            running.append(pool.submit(task))
+            if len(running) > 2 * cores:
+                limits.append(running.popleft().result())
+        limits += [future.result() for future in running]
+    return limits
 
 
 def _mover(loss: Any, mass: Any) -> Callable[[float], Any]:

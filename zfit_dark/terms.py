@@ -7,6 +7,7 @@ called with any data.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -17,6 +18,9 @@ import zfit
 
 from zfit_dark.newton import FloatArray
 
+ALONE = threading.RLock()
+"""Held while zfit parameters answer with tensors: no other thread may look at them or move them."""
+
 _ANSWERS = ("value", "read_value", "_dense_var_to_tensor")
 
 
@@ -25,6 +29,7 @@ class Parameters:
 
     Attributes:
         floating: what a fit may move, sorted by name.
+        lower, upper: their limits, shape (floating,).
         fixed: independent parameters that it may not, such as a mass, sorted by name.
         derived: composed parameters that follow from fixed ones alone, sorted by name.
     """
@@ -35,6 +40,8 @@ class Parameters:
 
         floating = loss.get_params(floating=True)
         self.floating: list[Any] = sorted(floating, key=by_name)
+        self.lower = np.array([_limit(p.lower, -np.inf) for p in self.floating])
+        self.upper = np.array([_limit(p.upper, np.inf) for p in self.floating])
         self.fixed: list[Any] = sorted(
             set(loss.get_params(floating=False)) - set(floating), key=by_name
         )
@@ -111,6 +118,67 @@ def _answering(answers: dict[Any, tf.Tensor]) -> Iterator[None]:
                 vars(parameter).pop(name, None)
 
 
+class Constraints:
+    """What is known of parameters besides the data.
+
+    Args:
+        constraints: those of the loss.
+        parameters: its parameters.
+    """
+
+    def __init__(self, constraints: Sequence[Any], parameters: Parameters) -> None:
+        self.parameters = parameters
+        size = len(parameters.floating)
+        self._centre, self._weight = np.zeros(size), np.zeros((size, size))
+        self._others = []
+        for constraint in constraints:
+            if not self._is_parabola(constraint):
+                self._others.append(constraint)
+                continue
+            index = [parameters.floating.index(p) for p in constraint.params.values()]
+            self._centre[index] = [float(value) for value in constraint.observation]
+            self._weight[np.ix_(index, index)] += np.linalg.inv(np.asarray(constraint.covariance))
+
+    def _is_parabola(self, constraint: Any) -> bool:
+        """A Gaussian one of floating parameters that nobody constrained before."""
+        if type(constraint) is not zfit.constraint.GaussianConstraint:
+            return False
+        params = list(constraint.params.values())
+        if not all(p in self.parameters.floating for p in params):
+            return False
+        known = self._weight[self.parameters.of(params)].any()
+        return not known and not any(hasattr(o, "value") for o in constraint.observation)
+
+    def __call__(
+        self, theta: tf.Tensor, constants: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Value, up to a constant, gradient and second derivatives."""
+        away, curvature = theta - self._centre, tf.constant(self._weight)
+        gradient = tf.linalg.matvec(curvature, away)
+        value = 0.5 * tf.reduce_sum(away * gradient)
+        if not self._others:
+            return value, gradient, curvature
+        depends = set().union(*(c.get_params(floating=True) for c in self._others))
+        index = self.parameters.of(depends)
+        spread = tf.constant(np.eye(len(self._centre))[index])
+        local = tf.gather(theta, index)
+        with tf.GradientTape(persistent=True) as outer:
+            outer.watch(local)
+            with tf.GradientTape() as inner:
+                inner.watch(local)
+                with self.parameters.at(index, tf.unstack(local), constants):
+                    more = tf.add_n([tf.reshape(c.value(), []) for c in self._others])
+            slopes = tf.unstack(inner.gradient(more, local, unconnected_gradients="zero"))
+        bend = tf.stack(
+            [outer.gradient(slope, local, unconnected_gradients="zero") for slope in slopes]
+        )
+        return (
+            value + more,
+            gradient + tf.linalg.matvec(spread, tf.stack(slopes), transpose_a=True),
+            curvature + tf.matmul(spread, tf.matmul(bend, spread), transpose_a=True),
+        )
+
+
 class Term:
     """One part of a channel's density: a yield times a shape.
 
@@ -140,7 +208,7 @@ class Term:
             moving = {own} if own.independent else own.get_params(floating=True)
             self.yield_index = parameters.of(moving)
         self._traced: Callable[..., tuple[tf.Tensor, tf.Tensor]] | None = None
-        self.compilable = True
+        self._by_zfit = False
 
     def shape(
         self, theta: tf.Tensor, constants: tf.Tensor, points: tf.Tensor
@@ -159,6 +227,29 @@ class Term:
         if self._traced is None:
             self._traced = self._trace(constants.shape[0])
         return self._traced(tf.gather(theta, tf.constant(self.index, tf.int32)), constants, points)
+
+    def obstacle(self, constants: int) -> str | None:
+        """Why the shape cannot be compiled, or None if it can.
+
+        A shape that cannot even be traced is from now on evaluated by zfit itself.
+
+        Args:
+            constants: how many fixed and derived parameters there are.
+        """
+        sizes = [(len(self.index),), (constants,), (2, self.dimensions)]
+        arguments = [tf.zeros(size, tf.float64) for size in sizes]
+        self._traced = None
+        try:
+            with ALONE:
+                self._traced = traced = self._trace(constants)
+        except Exception as error:  # whatever a PDF raises when it meets a tensor without value
+            self._by_zfit = True
+            return _first_line(error)
+        try:
+            tf.function(lambda *a: traced(*a), jit_compile=True, autograph=False)(*arguments)
+        except (tf.errors.OpError, ValueError, NotImplementedError) as error:
+            return _first_line(error)
+        return None
 
     def _trace(self, constants: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
         """The shape as a graph for any number of points, traced once for all programs."""
@@ -180,6 +271,12 @@ class Term:
         The first is linear in its cotangent, so that its own slope there is the forward derivative.
         (TensorFlow's forward mode gives the same, but traces a function for every operation.)
         """
+        if self._by_zfit:
+            shape, slopes = tf.numpy_function(
+                self._evaluated, [theta, constants, points], [tf.float64, tf.float64]
+            )
+            size = points.shape[0] if self.dimensions else None
+            return tf.ensure_shape(shape, [size]), tf.ensure_shape(slopes, [len(self.index), size])
         if not self.index:
             shape = self.value(theta, constants, points)
             return shape, tf.zeros((0, 1), tf.float64) * shape[None]
@@ -197,12 +294,40 @@ class Term:
     def value(self, theta: tf.Tensor, constants: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
         """Shape at points, (n,), for the parameters of ``index``."""
         with self.parameters.at(self.index, tf.unstack(theta), constants):
-            if self.kind == "counts":
-                return tf.reshape(self.pdf.counts(), [-1])
-            if self.kind == "shares":
-                return tf.reshape(self.pdf.rel_counts(), [-1])
-            data = zfit.Data.from_tensor(self.pdf.space, points, guarantee_limits=True)
-            return self.pdf.pdf(data)
+            return self._at_present(points)
+
+    def _at_present(self, points: tf.Tensor) -> tf.Tensor:
+        """Shape at points for what the parameters answer."""
+        if self.kind == "counts":
+            return tf.reshape(self.pdf.counts(), [-1])
+        if self.kind == "shares":
+            return tf.reshape(self.pdf.rel_counts(), [-1])
+        data = zfit.Data.from_tensor(self.pdf.space, points, guarantee_limits=True)
+        return self.pdf.pdf(data)
+
+    def _evaluated(
+        self, theta: FloatArray, constants: FloatArray, points: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Shape at points and its slopes, by zfit itself and by differences."""
+        moving = [self.parameters.floating[i] for i in self.index]
+        fixed = self.parameters.fixed
+
+        lower, upper = self.parameters.lower[self.index], self.parameters.upper[self.index]
+
+        def at(values: FloatArray) -> FloatArray:
+            values = np.append(values, constants[: len(fixed)])
+            with zfit.param.set_values([*moving, *fixed], values, clip=True):
+                shape: FloatArray = np.asarray(self._at_present(tf.constant(points)), float)
+                return shape
+
+        with ALONE, zfit.run.set_graph_mode(False):
+            shape, slopes = at(theta), []
+            step = np.cbrt(np.finfo(float).eps) * np.maximum(np.abs(theta), 0.1)
+            for i, width in enumerate(np.diag(step)):
+                ends = np.clip(theta - width, lower, upper), np.clip(theta + width, lower, upper)
+                apart = (ends[1] - ends[0])[i]
+                slopes.append((at(ends[1]) - at(ends[0])) / apart if apart else 0.0 * shape)
+        return shape, np.array(slopes).reshape(len(theta), len(shape))
 
 
 class Density(NamedTuple):
@@ -237,6 +362,7 @@ class Channel:
         terms: what its density is the sum of; first those whose shape no fit changes.
         constant: how many of these there are.
         dimensions: observables; 0 for a model of bins.
+        index: which floating parameters the channel depends on.
         edges: how many breakpoints there are; see there.
         middle: of the space, shape (dimensions,).
     """
@@ -257,6 +383,7 @@ class Channel:
         self.constant = sum(not term.index for term in terms)
         self.dimensions = terms[0].dimensions
         self._index = sorted({i for term in terms for i in term.yield_index})
+        self.index = sorted({i for term in terms for i in (*term.yield_index, *term.index)})
         lower, upper = (np.ravel(edge) for edge in model.space.v1.limits)
         self.middle: FloatArray = (0.5 * (lower + upper))[: self.dimensions]
         self._ends = float(lower[0]), float(upper[0])
@@ -380,9 +507,48 @@ class Channel:
         edges += [self._ends[1]] * (number - self.edges)
         return np.sort(np.clip([*self._ends, *edges], *self._ends))[:number]
 
+    def evaluated(
+        self, local: tf.Tensor, constants: tf.Tensor, points: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Density and integral as ``expected`` gives them, to be differentiated twice.
+
+        Args:
+            local: the parameters of ``index``.
+            constants: the fixed and the derived ones.
+            points: shape (n, dimensions).
+        """
+        place = {i: k for k, i in enumerate(self.index)}
+        density, events = tf.constant(0.0, tf.float64), tf.constant(0.0, tf.float64)
+        for term in self.terms:
+            own = [local[place[i]] for i in term.index]
+            shape = term.value(tf.stack(own) if own else local[:0], constants, points)
+            of_term = tf.constant(1.0, tf.float64)
+            if term.own_yield is not None:
+                values = [local[place[i]] for i in term.yield_index]
+                with self.parameters.at(term.yield_index, values, constants):
+                    of_term = tf.convert_to_tensor(term.own_yield.value(), tf.float64)
+                events += tf.reshape(of_term, [])
+            density += of_term * shape
+        if self.binned and self.extended:
+            events = tf.reduce_sum(density)
+        return density, events
+
+    def spread(self, matrix: tf.Tensor) -> tf.Tensor:
+        """A matrix among the parameters of ``index`` as one among all."""
+        into = self._spread(self.index)
+        return tf.matmul(into, tf.matmul(matrix, into), transpose_a=True)
+
     def _spread(self, index: Sequence[int]) -> tf.Tensor:
         """From some parameters to all, shape (len(index), parameters)."""
         return tf.constant(np.eye(len(self.parameters.floating))[list(index)])
+
+
+def _limit(limit: Any, absent: float) -> float:
+    return absent if limit is None else float(limit)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".strip().splitlines()[0]
 
 
 def _derived(loss: Any) -> list[Any]:

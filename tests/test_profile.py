@@ -101,6 +101,27 @@ def constrained():
     )
 
 
+def two_constraints():
+    """A correlated Gaussian one, and on one of its parameters another of another kind."""
+    shape, events = parameter(-1.1, -3.0, 0.0), parameter(240.0, 1.0, 1000.0)
+    model = zfit.pdf.SumPDF(
+        [
+            zfit.pdf.Gauss(0.6, 0.2, OBS, extended=parameter(60.0)),
+            zfit.pdf.Exponential(shape, OBS, extended=events),
+        ]
+    )
+    return zfit.loss.ExtendedUnbinnedNLL(
+        model,
+        zfit.Data.from_numpy(obs=OBS, array=candidates()),
+        constraints=[
+            zfit.constraint.GaussianConstraint(
+                [events, shape], observation=[250.0, -1.0], cov=[[400.0, 1.2], [1.2, 0.04]]
+            ),
+            zfit.constraint.PoissonConstraint(events, observation=230.0),
+        ],
+    )
+
+
 def binned(extended_loss):
     space = OBS.with_binning(25)
     data = zfit.data.BinnedData.from_hist(
@@ -124,6 +145,7 @@ LOSSES = {
     "hole": hole,
     "not extended": not_extended,
     "constraint": constrained,
+    "two constraints": two_constraints,
     "binned, extended": lambda: binned(True),
     "binned": lambda: binned(False),
 }
@@ -257,6 +279,36 @@ def test_padding_and_batching_change_nothing():
     larger = CompiledLoss(ours.loss)
     larger.reserve([1500])
     np.testing.assert_allclose(larger.evaluate(rows, larger.observed())[0], together[0], rtol=1e-12)
+
+
+class ByPython(zfit.pdf.ZPDF):
+    """A Gaussian that leaves the graph, as a PDF with a table lookup of its own may."""
+
+    _PARAMS = ("mu", "sigma")
+
+    def _unnormalized_pdf(self, x):
+        x = zfit.z.unstack_x(x)
+        mu, sigma = (np.asarray(self.params[name].value()) for name in self._PARAMS)
+        return tf.constant(np.exp(-0.5 * ((x.numpy() - mu) / sigma) ** 2))
+
+
+@pytest.mark.slow
+def test_a_pdf_that_cannot_be_compiled_is_left_to_zfit_with_a_warning():
+    def made(kind):
+        mass = zfit.Parameter(f"profile_mass{next(_COUNT)}", 0.6, floating=False)
+        signal = parameter(80.0, -100.0, 1000.0)
+        background = zfit.pdf.Exponential(parameter(-1.0), OBS, extended=parameter(220.0))
+        peak = kind(mu=mass, sigma=parameter(0.2, 0.05, 0.5), obs=OBS, extended=signal)
+        return extended([peak, background]), signal
+
+    right = zd.upper_limit(*made(zfit.pdf.Gauss))
+    loss, signal = made(ByPython)
+    with pytest.warns(UserWarning, match=r"cannot be compiled .* ZPDF \(ByPython\): NotImpl"):
+        found = zd.upper_limit(loss, signal)
+    assert found.valid
+    np.testing.assert_allclose(found.expected, right.expected, rtol=1e-6)
+    assert found.observed == pytest.approx(right.observed, rel=1e-6)
+    assert found.poi_hat == pytest.approx(right.poi_hat, rel=1e-5)
 
 
 def test_what_cannot_be_compiled_or_understood_is_told():

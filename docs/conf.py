@@ -9,6 +9,7 @@ version = release = zfit_dark.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
+myst_enable_extensions = ["dollarmath"]
 default_role = "py:obj"
 
 autodoc_inherit_docstrings = False  # zfit's docstrings are not ours to show

@@ -1,4 +1,4 @@
-"""Any zfit loss: the compiled likelihood, its slopes and its minimum are zfit's own.
+"""Any zfit loss: the compiled likelihood, its slopes and its minimum are those of zfit.
 
 The models are generated: shapes, channels, a shared signal, constraints, holes and weights.
 """
@@ -20,7 +20,7 @@ OBS = zfit.Space("generated_x", 0.0, 2.0)
 HOLE = (1.1, 1.3)
 _COUNT = iter(range(10_000))
 
-pytestmark = pytest.mark.slow  # ten models, each compiled, and fitted by Minuit
+pytestmark = pytest.mark.slow  # ten models, each compiled by us and by zfit
 
 
 def parameter(value, lower=None, upper=None):
@@ -68,7 +68,7 @@ class Recipe:
 
 @st.composite
 def recipes(draw):
-    channels = draw(st.integers(1, 3))
+    channels = draw(st.integers(1, 2))
 
     def names(table):
         return tuple(draw(st.sampled_from(sorted(table))) for _ in range(channels))
@@ -159,11 +159,14 @@ def test_value_slopes_and_minimum_are_those_of_zfit(recipe):
 
     minimum = ours.fit(sample, values[None], np.ones((1, len(values)), bool))
     assert minimum.converged.all()
-    with zfit.param.set_values(ours.parameters, minimum.theta[0]):
-        # from where ours ended, so that Minuit only has to disagree
-        result = zfit.minimize.Minuit(tol=1e-7, gradient="zfit").minimize(loss)
-    at_limit = (minimum.theta[0] <= ours.lower) | (minimum.theta[0] >= ours.upper)
-    covariance = np.linalg.pinv(ours.hessian(minimum.theta[0], sample)[~at_limit][:, ~at_limit])
-    theirs_at = np.array([float(result.params[p]["value"]) for p in ours.parameters])
-    away = (minimum.theta[0] - theirs_at)[~at_limit] / np.sqrt(np.diag(covariance))
-    np.testing.assert_allclose(away, 0.0, atol=1e-3)
+    best = minimum.theta[0]
+    with zfit.param.set_values(ours.parameters, best):
+        slope = np.asarray(loss.gradient(ours.parameters, numgrad=False))
+        bend = np.asarray(loss.hessian(ours.parameters, hessian="zfit"))
+    inside = (best > ours.lower) & (best < ours.upper)
+    assert (slope[best <= ours.lower] >= 0).all()
+    assert (slope[best >= ours.upper] <= 0).all()
+    # zfit's own distance to its minimum: half the square of a thousandth of the uncertainty
+    to_go = np.linalg.solve(bend[np.ix_(inside, inside)], slope[inside])
+    assert 0.5 * slope[inside] @ to_go < 5e-7
+    assert np.linalg.eigvalsh(bend[np.ix_(inside, inside)])[0] > 0

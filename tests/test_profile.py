@@ -334,7 +334,7 @@ def test_a_fit_that_newton_leaves_is_taken_up_by_minuit(monkeypatch):
     by_minuit = ours._minuit
     monkeypatch.setattr(profile, "MAX_ITERATIONS", 2)
     monkeypatch.setattr(ours, "_minuit", lambda *args: calls.append(args) or by_minuit(*args))
-    assert not ours._fits(sample, start, free, ours.lower, 2).converged.any()
+    assert not ours._fits(sample, start, free, 2).converged.any()
     again = ours.fit(sample, start, free)
     assert len(calls) == 1
     assert again.converged.all()

@@ -65,14 +65,12 @@ class _Fit(NamedTuple):
     Attributes:
         theta: all parameters.
         value: negative log-likelihood; NaN if the fit did not converge.
-        slope: of the profile likelihood.
         bend: curvature of the profile likelihood.
         response: how the nuisances follow the parameter of interest, shape (parameters,).
     """
 
     theta: FloatArray
     value: float
-    slope: float
     bend: float
     response: FloatArray
 
@@ -95,19 +93,13 @@ class ProfileLikelihood:
         self._fits: dict[float, _Fit] = {}
         self.failed: set[float] = set()
 
-    def free(self, not_below: float = -np.inf) -> Minimum:
-        """The global fit, and next to it the one at zero, in a batch of two.
-
-        Args:
-            not_below: a lower limit of the parameter of interest for this fit alone.
-        """
+    def free(self) -> Minimum:
+        """The global fit, and next to it the one at zero, in a batch of two."""
         start = np.stack([self._start, self._start])
         start[1, self.index] = 0.0
         free = np.ones(start.shape, bool)
         free[1, self.index] = False
-        lower = self.loss.lower.copy()
-        lower[self.index] = max(lower[self.index], not_below)
-        minimum = self.loss.fit(self.sample, start, free, lower)
+        minimum = self.loss.fit(self.sample, start, free)
         self._keep(minimum)
         return minimum
 
@@ -120,14 +112,6 @@ class ProfileLikelihood:
             free[:, self.index] = False
             self._keep(self.loss.fit(self.sample, start, free))
         return np.array([self._fits[float(v)].value for v in poi_values])
-
-    def slope(self, poi_values: FloatArray) -> FloatArray:
-        """Slope of that smallest value along the parameter of interest.
-
-        It is the likelihood's own: the nuisances stand where it does not change with them.
-        """
-        self.value(poi_values)
-        return np.array([self._fits[float(v)].slope for v in poi_values])
 
     def error(self, poi_value: float) -> float:
         """One standard deviation of the parameter of interest, from the curvature at a value."""
@@ -161,7 +145,6 @@ class ProfileLikelihood:
         return _Fit(
             theta=theta,
             value=float(minimum.value[row]) if converged else np.nan,
-            slope=float(minimum.gradient[row, self.index]),
             bend=float(curvature[self.index, self.index] + curvature[self.index] @ response),
             response=response,
         )

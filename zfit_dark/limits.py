@@ -33,8 +33,9 @@ def upper_limit(
 ) -> Limit:
     """CLs upper limit on a parameter, observed and as expected without a signal.
 
-    The p-values are hepstats'; a limit is where CLs crosses ``1 - level``, found by bracketing it,
-    not by a curve through a grid. The values of the model's parameters are left as they were.
+    The p-values are those of hepstats' asymptotic calculator; a limit is where CLs crosses
+    ``1 - level``, found by Newton's steps in a bracket, not by a curve through a grid. The values
+    of the model's parameters are left as they were.
 
     Args:
         model: a zfit loss, or a ``Likelihood``.

@@ -8,9 +8,11 @@ counts) and w the weights of its points, every supported loss is
 where the expected events drop out if the loss is not extended. Its expected curvature is
 sum_i w_i (grad log d)(grad log d)^T plus that of the constraints.
 
-Two programs do everything; XLA compiles them once, and data, masses and starting points are their
-arguments. "expected" takes shapes and densities to points, once for a sample; "fit" minimises the
-likelihood of a sample from several starting points, one after the other.
+XLA compiles a program once, when it is first needed; data, masses and starting points are its
+arguments. "hypothesis" is all of a limit in one call: the fits of the data, the Asimov set with its
+nodes, and the search for the six limits. The others are its pieces, for hepstats' calculators and
+for plots: "fit" minimises from several starting points, "asimov" makes an Asimov set, "expected"
+gives densities and "hessian" second derivatives.
 """
 
 from __future__ import annotations
@@ -313,7 +315,7 @@ class CompiledLoss:
             value (fits,), gradient (fits, parameters), curvature (fits, parameters, parameters).
             The value is that of the zfit loss up to a constant that depends only on the sample.
         """
-        found = self._fits(sample, theta, np.zeros(theta.shape, bool), self.lower, 1)
+        found = self._fits(sample, theta, np.zeros(theta.shape, bool), 1)
         return found.value, found.gradient, found.curvature
 
     def hessian(self, theta: FloatArray, sample: Sample) -> FloatArray:
@@ -364,7 +366,6 @@ class CompiledLoss:
         sample: Sample,
         start: FloatArray,
         free: NDArray[np.bool_],
-        lower: FloatArray | None = None,
     ) -> Minimum:
         """Minimise a batch of fits; what Newton's steps do not bring down, Minuit tries.
 
@@ -372,17 +373,15 @@ class CompiledLoss:
             sample: the data.
             start: starting values, shape (fits, parameters).
             free: which parameters each fit may move, shape (fits, parameters).
-            lower: lower limits in the place of the parameters' own, shape (parameters,).
         """
-        lower = self.lower if lower is None else lower
-        minimum = self._fits(sample, start, free, lower, MAX_ITERATIONS)
+        minimum = self._fits(sample, start, free, MAX_ITERATIONS)
         if (converged := minimum.converged).all():
             return minimum
         theta = minimum.theta.copy()
         for row in np.flatnonzero(~converged):
             origin = theta[row] if np.isfinite(minimum.value[row]) else start[row]
-            theta[row] = self._minuit(sample, origin, free[row], lower)
-        polished = self._fits(sample, theta, free, lower, MAX_ITERATIONS)
+            theta[row] = self._minuit(sample, origin, free[row])
+        polished = self._fits(sample, theta, free, MAX_ITERATIONS)
         with np.errstate(invalid="ignore"):
             no_higher = np.isfinite(polished.value) & ~(polished.value > minimum.value)
         return minimum.replaced(polished, ~converged & no_higher)
@@ -392,7 +391,6 @@ class CompiledLoss:
         sample: Sample,
         start: FloatArray,
         free: NDArray[np.bool_],
-        lower: FloatArray,
     ) -> FloatArray:
         """Where Minuit's MIGRAD takes one fit."""
 
@@ -408,7 +406,7 @@ class CompiledLoss:
         bend = np.einsum("pp->p", self.evaluate(start[None], sample)[2][0])
         for i in range(len(start)):
             if free[i]:
-                minuit.limits[i] = (lower[i], self.upper[i])
+                minuit.limits[i] = (self.lower[i], self.upper[i])
             minuit.errors[i] = 1 / np.sqrt(bend[i]) if bend[i] > 0 else 1e-3 + 0.1 * abs(start[i])
             minuit.fixed[i] = not free[i]
         minuit.migrad(ncall=5000)
@@ -498,7 +496,6 @@ class CompiledLoss:
         sample: Sample,
         start: FloatArray,
         free: NDArray[np.bool_],
-        lower: FloatArray,
         max_iterations: int,
     ) -> Minimum:
         """A batch of fits as the compiled program makes them."""
@@ -509,7 +506,7 @@ class CompiledLoss:
             count = len(start[rows])
             block = np.zeros((ROWS, 2, p))
             block[:count, 0], block[:count, 1] = start[rows], free[rows]
-            head = [[count, max_iterations], lower, self.upper, block.ravel()]
+            head = [[count, max_iterations], self.lower, self.upper, block.ravel()]
             request = tf.constant(np.concatenate([*head, sample.setting.fixed]))
             parts.append(program(request, *sample.padded).numpy()[:count])
         return _minimum(np.concatenate(parts), p)

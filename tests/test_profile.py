@@ -259,6 +259,17 @@ def test_compiled_once_for_data_of_any_number_and_any_mass():
     assert compiled(job.loss) is ours
 
 
+def test_limits_of_parameters_are_those_they_have_now():
+    job = jobs.one_channel()
+    ours, start = compiled(job.loss), compiled(job.loss).values()[None]
+    free, index = np.ones(start.shape, bool), compiled(job.loss).index(job.poi)
+    assert ours.fit(ours.observed(), start, free).theta[0, index] < 30
+    job.poi.lower = 30.0
+    bounded = ours.fit(ours.observed(), start, free)
+    assert bounded.converged.all()
+    assert bounded.theta[0, index] == 30.0
+
+
 def test_a_released_parameter_makes_a_new_program():
     job = jobs.one_channel()
     ours = compiled(job.loss)

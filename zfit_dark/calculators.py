@@ -134,7 +134,8 @@ class ProfileLikelihood:
 
     def _fit(self, minimum: Minimum, row: int) -> _Fit:
         theta, curvature = minimum.theta[row], minimum.curvature[row]
-        moving = (theta > self.loss.lower) & (theta < self.loss.upper) & (np.diag(curvature) > 0)
+        inside = (theta > self.loss.lower) & (theta < self.loss.upper)
+        moving = inside & (np.diag(curvature) > 0)
         moving[self.index] = False
         size = np.sqrt(np.diag(curvature)[moving])
         scaled = curvature[np.ix_(moving, moving)] / np.outer(size, size)

@@ -125,7 +125,6 @@ class CompiledLoss:
 
     Attributes:
         parameters: the floating parameters, in the order of ``theta`` everywhere.
-        lower, upper: their limits, shape (parameters,).
 
     Raises:
         InputError: if the loss is of another kind, or has nothing to fit.
@@ -146,7 +145,6 @@ class CompiledLoss:
         self.parameters = self._all.floating
         if not self.parameters:
             raise InputError("the loss has no floating parameter")
-        self.lower, self.upper = self._all.lower, self._all.upper
         extended, self._binned = bool(loss.is_extended), type(loss) in BINNED
         self._channels = [Channel(m, extended, self._binned, self._all) for m in loss.model]
         self._counts = not extended
@@ -159,6 +157,16 @@ class CompiledLoss:
         self._constraints = Constraints(loss.constraints or (), self._all)
         self._programs: dict[tuple[Any, ...], Callable[..., Any]] = {}
         self._by_xla = True
+
+    @property
+    def lower(self) -> FloatArray:
+        """Present lower limits of the parameters, shape (parameters,)."""
+        return self._all.lower
+
+    @property
+    def upper(self) -> FloatArray:
+        """Present upper limits of the parameters, shape (parameters,)."""
+        return self._all.upper
 
     # ------------------------------------------------------------------ samples
 
@@ -402,11 +410,12 @@ class CompiledLoss:
             value, start, grad=lambda theta: np.nan_to_num(self.evaluate(theta[None], sample)[1][0])
         )
         minuit.errordef = Minuit.LIKELIHOOD
+        lower, upper = self.lower, self.upper
         minuit.print_level = 0
         bend = np.einsum("pp->p", self.evaluate(start[None], sample)[2][0])
         for i in range(len(start)):
             if free[i]:
-                minuit.limits[i] = (self.lower[i], self.upper[i])
+                minuit.limits[i] = (lower[i], upper[i])
             minuit.errors[i] = 1 / np.sqrt(bend[i]) if bend[i] > 0 else 1e-3 + 0.1 * abs(start[i])
             minuit.fixed[i] = not free[i]
         minuit.migrad(ncall=5000)
@@ -439,7 +448,7 @@ class CompiledLoss:
         """
         index, p = self.index(poi), len(self.parameters)
         self._nodes()
-        lower, start = self.lower.copy(), start.copy()
+        lower, start = self.lower, start.copy()
         lower[index] = max(lower[index], not_below)
         start[1, index] = 0.0
         setting = sample.setting

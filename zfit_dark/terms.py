@@ -29,7 +29,6 @@ class Parameters:
 
     Attributes:
         floating: what a fit may move, sorted by name.
-        lower, upper: their limits, shape (floating,).
         fixed: independent parameters that it may not, such as a mass, sorted by name.
         derived: composed parameters that follow from fixed ones alone, sorted by name.
     """
@@ -40,13 +39,21 @@ class Parameters:
 
         floating = loss.get_params(floating=True)
         self.floating: list[Any] = sorted(floating, key=by_name)
-        self.lower = np.array([_limit(p.lower, -np.inf) for p in self.floating])
-        self.upper = np.array([_limit(p.upper, np.inf) for p in self.floating])
         self.fixed: list[Any] = sorted(
             set(loss.get_params(floating=False)) - set(floating), key=by_name
         )
         self.derived: list[Any] = sorted(_derived(loss), key=by_name)
         self._derive: Callable[[tf.Tensor], tf.Tensor] | None = None
+
+    @property
+    def lower(self) -> FloatArray:
+        """Present lower limits of the floating parameters, shape (floating,)."""
+        return np.array([-np.inf if p.lower is None else float(p.lower) for p in self.floating])
+
+    @property
+    def upper(self) -> FloatArray:
+        """Present upper limits of the floating parameters, shape (floating,)."""
+        return np.array([np.inf if p.upper is None else float(p.upper) for p in self.floating])
 
     @contextmanager
     def at(
@@ -541,10 +548,6 @@ class Channel:
     def _spread(self, index: Sequence[int]) -> tf.Tensor:
         """From some parameters to all, shape (len(index), parameters)."""
         return tf.constant(np.eye(len(self.parameters.floating))[list(index)])
-
-
-def _limit(limit: Any, absent: float) -> float:
-    return absent if limit is None else float(limit)
 
 
 def _first_line(error: Exception) -> str:

@@ -137,14 +137,16 @@ class Constraints:
         self.parameters = parameters
         size = len(parameters.floating)
         self._centre, self._weight = np.zeros(size), np.zeros((size, size))
-        self._others = []
+        self._constant, self._others = 0.0, []
         for constraint in constraints:
             if not self._is_parabola(constraint):
                 self._others.append(constraint)
                 continue
             index = [parameters.floating.index(p) for p in constraint.params.values()]
             self._centre[index] = [float(value) for value in constraint.observation]
-            self._weight[np.ix_(index, index)] += np.linalg.inv(np.asarray(constraint.covariance))
+            covariance = np.asarray(constraint.covariance)
+            self._weight[np.ix_(index, index)] += np.linalg.inv(covariance)
+            self._constant += 0.5 * np.linalg.slogdet(2 * np.pi * covariance)[1]
 
     def _is_parabola(self, constraint: Any) -> bool:
         """A Gaussian one of floating parameters that nobody constrained before."""
@@ -159,10 +161,10 @@ class Constraints:
     def __call__(
         self, theta: tf.Tensor, constants: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Value, up to a constant, gradient and second derivatives."""
+        """Value, gradient and second derivatives."""
         away, curvature = theta - self._centre, tf.constant(self._weight)
         gradient = tf.linalg.matvec(curvature, away)
-        value = 0.5 * tf.reduce_sum(away * gradient)
+        value = self._constant + 0.5 * tf.reduce_sum(away * gradient)
         if not self._others:
             return value, gradient, curvature
         depends = set().union(*(c.get_params(floating=True) for c in self._others))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import zfit
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import zfit_dark as zd
@@ -130,7 +130,11 @@ def made(recipe):
     return kind(models, data, constraints=constraints)
 
 
-@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=10,
+    phases=[Phase.generate],  # a failure is not made smaller: each model takes half a minute
+    suppress_health_check=list(HealthCheck),
+)
 @given(recipe=recipes())
 def test_value_slopes_and_minimum_are_those_of_zfit(recipe):
     loss = made(recipe)

@@ -235,7 +235,12 @@ class Term:
         """
         if self._traced is None:
             self._traced = self._trace(constants.shape[0])
-        return self._traced(tf.gather(theta, tf.constant(self.index, tf.int32)), constants, points)
+        local = tf.gather(theta, tf.constant(self.index, tf.int32))
+        shape, slopes = self._traced(local, constants, points)
+        if self.dimensions:  # lost where zfit evaluates
+            shape = tf.ensure_shape(shape, [points.shape[0]])
+            slopes = tf.ensure_shape(slopes, [len(self.index), points.shape[0]])
+        return shape, slopes
 
     def obstacle(self, constants: int) -> str | None:
         """Why the shape cannot be compiled, or None if it can.

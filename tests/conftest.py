@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 for name, value in {
     "MPLBACKEND": "Agg",
@@ -39,3 +40,15 @@ def bench_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no reference jobs here: they lie in shared/bench beside the repository")
     return folder
+
+
+@pytest.fixture(scope="module")
+def likelihood() -> Any:
+    """The likelihood of two channels, with room for the candidates of any of its masses."""
+    import two_channels
+
+    from zfit_dark.profile import compiled
+
+    made = two_channels.likelihood()
+    compiled(made.loss).reserve([384, 384])
+    return made

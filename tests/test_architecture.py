@@ -18,6 +18,7 @@ PACKAGE = ROOT / "zfit_dark"
 ROOMS = (
     "errors",
     "kinematics",
+    "counting",
     "theory",
     "newton",
     "asimov",
@@ -26,6 +27,8 @@ ROOMS = (
     "results",
     "candidates",
     "profile",
+    "toys",
+    "frequentist",
     "pdf",
     "signal_shape",
     "channel",
@@ -41,6 +44,7 @@ ROOMS = (
 # rooms that may import less of the package than stands below them
 ONLY_FROM = {
     "kinematics": {"errors"},
+    "counting": {"errors"},
     "theory": {"errors", "kinematics"},
     "newton": set(),
     "asimov": set(),
@@ -56,6 +60,7 @@ ONLY_FROM = {
 FLOOR = {
     "errors": set(),
     "kinematics": {"numpy", "particle"},
+    "counting": {"numpy", "scipy"},
     "theory": {"numpy", "particle"},
     "newton": {"numpy", "tensorflow"},
     "asimov": {"numpy", "tensorflow"},

@@ -81,7 +81,8 @@ def _graph() -> Any:
             asimov=lambda theta: gaussian(theta, covariance),
             nothing=tf.zeros(2, tf.float64),
             poi=0,
-            starts=tf.constant([[0.3, 0.0], [0.0, 0.0]], tf.float64),
+            start=tf.zeros(2, tf.float64),
+            free_start=tf.constant([0.3, 0.0], tf.float64),
             lower=tf.constant([-np.inf, -50.0], tf.float64),
             upper=tf.constant([np.inf, 50.0], tf.float64),
             alpha=alpha,
@@ -126,7 +127,7 @@ def test_limits_of_a_gaussian_measurement(best: float, qtilde: bool, level: floa
 
 
 def test_blind_limits_do_not_look_at_the_data() -> None:
-    """Nothing is fitted: the Asimov set is made from where the second fit starts."""
+    """Nothing is fitted: the Asimov set is made from where the fit without signal starts."""
     found = answered(4.0, blind=True)
     assert np.isnan(found.limits[5])
     np.testing.assert_array_equal(found.asimov_set, [0.0, 0.0])
@@ -146,7 +147,8 @@ def test_a_likelihood_that_is_flat_in_the_signal_has_no_limit() -> None:
         asimov=lambda _: flat,
         nothing=tf.zeros(2, tf.float64),
         poi=0,
-        starts=tf.zeros((2, 2), tf.float64),
+        start=tf.zeros(2, tf.float64),
+        free_start=tf.fill([2], tf.constant(np.nan, tf.float64)),
         lower=tf.fill([2], tf.constant(-np.inf, tf.float64)),
         upper=tf.fill([2], tf.constant(np.inf, tf.float64)),
         alpha=tf.constant(ALPHA, tf.float64),

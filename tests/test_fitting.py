@@ -18,18 +18,10 @@ from zfit_dark.channel import ShapeChannel, Veto
 from zfit_dark.errors import InputError
 from zfit_dark.fitting import BINS, _edges, fit
 from zfit_dark.likelihood import BLIND_HALF_WIDTH, Likelihood
-from zfit_dark.newton import Minimum
-from zfit_dark.profile import CompiledLoss, compiled
+from zfit_dark.profile import CompiledLoss, Hypothesis, compiled
 from zfit_dark.results import Fit
 
 MASSES = [0.62, 0.8, 1.2, 1.45]
-
-
-@pytest.fixture(scope="module")
-def likelihood() -> Likelihood:
-    made = other.likelihood()
-    compiled(made.loss).reserve([384, 384])
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -203,13 +195,14 @@ def test_mass_that_is_no_hypothesis(likelihood: Likelihood) -> None:
 def test_fit_that_does_not_converge_says_so(
     likelihood: Likelihood, monkeypatch: pytest.MonkeyPatch, blinded: bool
 ) -> None:
-    whole = CompiledLoss.fit
+    whole = CompiledLoss.hypothesis
 
-    def failing(self: CompiledLoss, *arguments: Any) -> Minimum:
-        found = whole(self, *arguments)
-        return replace(found, edm=np.full_like(found.edm, np.inf))
+    def failing(self: CompiledLoss, *arguments: Any, **how: Any) -> Hypothesis:
+        found = whole(self, *arguments, **how)
+        edm = np.full_like(found.fits.edm, np.inf)
+        return found._replace(fits=replace(found.fits, edm=edm))
 
-    monkeypatch.setattr(CompiledLoss, "fit", failing)
+    monkeypatch.setattr(CompiledLoss, "hypothesis", failing)
     found = fit(likelihood, 1.43, blind=blinded)
     assert not found.valid
     assert found.warnings == ("the fit did not converge",)

@@ -24,13 +24,6 @@ MASSES = [0.45, 0.61, 0.8, 0.99, 1.2, 1.45, 1.9]
 
 
 @pytest.fixture(scope="module")
-def likelihood() -> Likelihood:
-    made = other.likelihood()
-    compiled(made.loss).reserve([384, 384])
-    return made
-
-
-@pytest.fixture(scope="module")
 def loss(likelihood: Likelihood) -> CompiledLoss:
     return compiled(likelihood.loss)
 

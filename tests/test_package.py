@@ -15,6 +15,7 @@ import zfit_dark as zd
 
 PUBLIC = {
     "AsymptoticCalculator": "class",
+    "FrequentistCalculator": "class",
     "InputError": "class",
     "Likelihood": "class",
     "Limit": "class",
@@ -22,6 +23,7 @@ PUBLIC = {
     "Scan": "class",
     "ShapeChannel": "class",
     "SignalShape": "class",
+    "Toys": "class",
     "invariant_mass": "function",
     "modified_mass": "function",
     "pdf": "module",

@@ -366,8 +366,8 @@ def test_memory_stays_flat_over_many_masses():
         job.mass.set_value(0.35 + 0.0015 * i)
         n = 100 + 9 * i
         sample = ours.sample([data[:n, None]], [np.ones(n)])
-        found = ours.hypothesis(sample, job.poi, np.stack([ours.values()] * 2), 0.05, True)
-        assert np.isfinite(found.limits[:5]).all()
+        found = ours.hypothesis(sample, job.poi, ours.values(), 0.05, True)
+        assert np.isfinite(found.limits).all()
 
     for i in range(10):
         visit(i)

@@ -17,8 +17,18 @@ from scipy.stats import norm
 from zfit_dark.errors import InputError
 from zfit_dark.results import ChannelFit, Fit, Limit, Scan, Skipped, new_provenance
 
-ARRAYS = ("masses", "observed", "expected", "poi_hat", "poi_error", "p0", "valid")
+ARRAYS = (
+    "masses",
+    "observed",
+    "observed_error",
+    "expected",
+    "poi_hat",
+    "poi_error",
+    "p0",
+    "valid",
+)
 OTHERS = (
+    "how",
     "warnings",
     "skipped",
     "level",
@@ -108,6 +118,8 @@ def scans(draw: st.DrawFn) -> Scan:
     return Scan(
         masses=np.array(masses),
         observed=np.array(hidden if blind else draw(vector)),
+        observed_error=np.array(hidden if blind else draw(vector)),
+        how=tuple(draw(texts) for _ in masses),
         expected=np.array([draw(vector) for _ in range(5)]).T.reshape(n, 5),
         poi_hat=np.array(hidden if blind else draw(vector)),
         poi_error=np.array(hidden if blind else draw(vector)),
@@ -332,11 +344,29 @@ def test_scan_survives_pickling() -> None:
     assert_same(pickle.loads(pickle.dumps(scan)), scan)
 
 
+def test_files_of_format_1_are_read(tmp_path: Path) -> None:
+    """They know of no statistical errors, and of no choice of method."""
+    path = tmp_path / "scan.json"
+    make_scan().to_json(path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    del content["observed_error"], content["how"]
+    content["format"] = "zfit_dark scan 1"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert_same(Scan.from_json(path), make_scan())
+
+
+def test_errors_of_the_wrong_number_are_refused() -> None:
+    with pytest.raises(InputError, match=r"Scan.observed_error has the shape \(2,\)"):
+        make_scan(observed_error=np.zeros(2))
+    with pytest.raises(InputError, match=r"Scan\.how has 1 entries for 3 masses"):
+        make_scan(how=("exact: few events",))
+
+
 def test_json_says_what_the_numbers_are(tmp_path: Path) -> None:
     path = tmp_path / "scan.json"
     make_scan(provenance=new_provenance(search="b2kagg", inputs=[{"sha256": "ab"}])).to_json(path)
     content = json.loads(path.read_text(encoding="utf-8"))
-    assert content["format"] == "zfit_dark scan 1"
+    assert content["format"] == "zfit_dark scan 2"
     assert (content["level"], content["method"]) == (0.9, "asymptotic")
     assert content["test_statistic"] == "qtilde"
     assert content["pseudo_data"] is True
@@ -387,7 +417,7 @@ def _edit(path: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": "zfit_dark scan 2"}, "format 2 by a newer zfit_dark.*update zfit_dark"),
+        ({"format": "zfit_dark scan 3"}, "format 3 by a newer zfit_dark.*update zfit_dark"),
         ({"format": "something 1"}, "not a zfit_dark scan file"),
         ({"format": "REMOVE"}, "not a zfit_dark scan file"),
         ({"format": 1}, "not a zfit_dark scan file"),
@@ -451,12 +481,12 @@ def test_csv_layout(tmp_path: Path) -> None:
         "# blind: no",
     ]
     assert lines[8] == (
-        "mass_GeV,observed,expected_m2,expected_m1,expected_median,expected_p1,expected_p2,"
-        "poi_hat,poi_error,p0,significance,valid,warnings"
+        "mass_GeV,observed,observed_error,expected_m2,expected_m1,expected_median,expected_p1,"
+        "expected_p2,poi_hat,poi_error,p0,significance,valid,warnings,how"
     )
-    assert lines[9] == "1.0,3.0,1.0,2.0,3.0,4.0,5.0,0.0,0.5,0.5,0.0,True,"
-    assert lines[10] == '1.2,,,,,,,,,,,,"not scanned: eta veto, 1.1-1.3 GeV"'
-    assert lines[11].endswith(",False,no minimum; few events")
+    assert lines[9] == "1.0,3.0,,1.0,2.0,3.0,4.0,5.0,0.0,0.5,0.5,0.0,True,,"
+    assert lines[10] == '1.2,,,,,,,,,,,,,"not scanned: eta veto, 1.1-1.3 GeV",'
+    assert lines[11].endswith(",False,no minimum; few events,")
     assert len(pd.read_csv(path, comment="#")) == 4
 
 
@@ -481,11 +511,10 @@ def test_merging_parts_gives_back_the_whole(scan: Scan, data: st.DataObject) -> 
     def part(which: int) -> Scan:
         keep = np.array([where in (which, 2) for where in parts], dtype=bool)
         columns: dict[str, Any] = {name: getattr(scan, name)[keep] for name in ARRAYS}
-        warnings = [scan.warnings[k] for k in np.flatnonzero(keep)]
+        for name in ("warnings", "how"):
+            columns[name] = tuple(getattr(scan, name)[k] for k in np.flatnonzero(keep))
         skipped = [s for s, where in zip(scan.skipped, apart, strict=True) if where in (which, 2)]
-        return dataclasses.replace(
-            scan, **columns, warnings=tuple(warnings), skipped=tuple(skipped)
-        )
+        return dataclasses.replace(scan, **columns, skipped=tuple(skipped))
 
     side = st.sampled_from([0, 1, 2])
     parts = [data.draw(side) for _ in scan.masses]

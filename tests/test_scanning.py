@@ -97,3 +97,16 @@ def test_an_error_in_a_thread_comes_out(one, monkeypatch):
     with pytest.raises(InputError, match="the fourth"):
         scanned(one)
     assert float(one.mass.value()) == 0.47
+
+
+def test_a_mass_outside_the_limits_of_its_parameter_is_skipped_with_the_reason(one, scan):
+    one.mass.upper = 0.5
+    try:
+        found = scanned(one, MASSES)
+    finally:
+        one.mass.upper = None
+    inside = MASSES <= 0.5
+    np.testing.assert_array_equal(found.masses, MASSES[inside])
+    np.testing.assert_array_equal(numbers(found), numbers(scan)[inside])
+    assert [each.mass for each in found.skipped] == MASSES[~inside].tolist()
+    assert all("outside the limits of parameter" in each.reason for each in found.skipped)

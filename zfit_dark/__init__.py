@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zfit_dark import pdf, plot, searches, theory
-    from zfit_dark.calculators import AsymptoticCalculator
+    from zfit_dark.calculators import AsymptoticCalculator, FrequentistCalculator
     from zfit_dark.channel import Nuisance, ShapeChannel
     from zfit_dark.errors import InputError
+    from zfit_dark.frequentist import Toys
     from zfit_dark.kinematics import invariant_mass, modified_mass
     from zfit_dark.likelihood import Likelihood
     from zfit_dark.limits import significance, upper_limit
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AsymptoticCalculator",
+    "FrequentistCalculator",
     "InputError",
     "Likelihood",
     "Limit",
@@ -31,6 +33,7 @@ __all__ = [
     "Scan",
     "ShapeChannel",
     "SignalShape",
+    "Toys",
     "__version__",
     "invariant_mass",
     "modified_mass",
@@ -46,6 +49,7 @@ __all__ = [
 _SUBMODULES = ("pdf", "plot", "searches", "theory")
 _HOME = {
     "AsymptoticCalculator": "calculators",
+    "FrequentistCalculator": "calculators",
     "InputError": "errors",
     "Likelihood": "likelihood",
     "Limit": "results",
@@ -53,6 +57,7 @@ _HOME = {
     "Scan": "results",
     "ShapeChannel": "channel",
     "SignalShape": "signal_shape",
+    "Toys": "frequentist",
     "invariant_mass": "kinematics",
     "modified_mass": "kinematics",
     "scan": "scanning",

@@ -19,13 +19,21 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import ndtr, ndtri
 
-from zfit_dark.newton import EDM_TOLERANCE, FloatArray, Objective, minimise, solve
+from zfit_dark.newton import (
+    EDM_TOLERANCE,
+    FloatArray,
+    Objective,
+    as_row,
+    minimise,
+    response,
+    row_length,
+)
 
 BANDS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 """Quantiles, in standard deviations, of the expected limits."""
 
 # what the loop does, one after the other
-_FREE, _AT_ZERO, _ASIMOV_AT_ZERO, _FIRST_BAND = range(4)
+_AT_ZERO, _ASIMOV_AT_ZERO, _FREE, _FIRST_BAND = range(4)
 _OBSERVED = _FIRST_BAND + len(BANDS)
 
 _LAST_STEP = 1e-4
@@ -42,13 +50,14 @@ class Question(NamedTuple):
         asimov: an Asimov set to its likelihood.
         nothing: an Asimov set of the same shapes, whatever its values.
         poi: where the parameter of interest stands.
-        starts: where the free fit and the fit without signal start, shape (2, p).
+        start: where the fit without signal starts, shape (p,).
+        free_start: where the free fit starts, shape (p,); NaN for where the other one ends.
         lower: lower limits of the parameters, shape (p,).
         upper: upper limits of the parameters, shape (p,).
         alpha: one minus the confidence level.
         roots: where each expected limit is, see ``expected_root``.
         qtilde: whether a negative signal counts as none.
-        blind: fit nothing to the data; the second start is the background of the Asimov set.
+        blind: fit nothing to the data; the start is the background of the Asimov set.
     """
 
     observed: Objective
@@ -56,7 +65,8 @@ class Question(NamedTuple):
     asimov: Callable[[Any], Objective]
     nothing: Any
     poi: int
-    starts: tf.Tensor
+    start: tf.Tensor
+    free_start: tf.Tensor
     lower: tf.Tensor
     upper: tf.Tensor
     alpha: tf.Tensor
@@ -109,7 +119,7 @@ class Answer(NamedTuple):
         best: best fit of the parameter of interest.
         lowest: smallest value of each likelihood, for the likelihood ratios.
         fits: the free fit and the one without signal as ``minimise`` returns them, a row each.
-        errors: standard deviation of the parameter of interest in each of them.
+        error: standard deviation of the parameter of interest in the free one.
         asimov_set: what the fit without signal expects.
     """
 
@@ -118,7 +128,7 @@ class Answer(NamedTuple):
     best: tf.Tensor
     lowest: tf.Tensor
     fits: tf.Tensor
-    errors: tf.Tensor
+    error: tf.Tensor
     asimov_set: Any
 
 
@@ -166,11 +176,12 @@ def answer(question: Question) -> Answer:
         job: tf.Tensor, on_data: tf.Tensor, x: tf.Tensor, near: Point, asimov_set: Any
     ) -> tuple[tf.Tensor, ...]:
         """The fit that is due, from where another one points to."""
-        of_data = job <= _AT_ZERO
         start = near.theta + near.response * (x - near.theta[question.poi])
-        start = tf.where(is_poi, x, start)
-        start = tf.where(of_data, question.starts[tf.minimum(job, _AT_ZERO)], start)
-        free = (~is_poi | (job == _FREE)) & ~(of_data & question.blind)
+        start = tf.where(is_poi, x, tf.where(job == _AT_ZERO, question.start, start))
+        given = (job == _FREE) & tf.math.is_finite(question.free_start)
+        start = tf.where(given, question.free_start, start)
+        to_nothing = question.blind & ((job == _AT_ZERO) | (job == _FREE))
+        free = (~is_poi | (job == _FREE)) & ~to_nothing
         asimov = question.asimov(asimov_set)
 
         def objective(theta: tf.Tensor) -> Any:
@@ -191,7 +202,7 @@ def answer(question: Question) -> Answer:
         fitted = fit(job, on_data, search.x, near, found.asimov_set)
         here = _point(fitted, question)
         data, expected = _either(on_data, here, data), _either(on_data, expected, here)
-        found = _noted(found, job, fitted, here, question)
+        found = _noted(found, job, fitted, here, near, question)
         value, slope = _beyond(job, data, expected, found, question)
         judged = (job >= _FIRST_BAND) & (on_data | (job < _OBSERVED))
         following, limit = _newton_in_bracket(value, slope, search)
@@ -203,8 +214,7 @@ def answer(question: Question) -> Answer:
         search = _either(judged, following, search)
         search = _either(done, _begin(job + 1, found, question), search)
         # the observed limit needs both likelihoods: first the Asimov set's, then that of the data
-        turn = tf.where(done, job < _AT_ZERO, (job == _OBSERVED) & ~on_data)
-        turn = tf.where(job == _FREE, True, turn)
+        turn = tf.where(done, job == _ASIMOV_AT_ZERO, (job == _OBSERVED) & ~on_data)
         return job + tf.cast(done, tf.int32), turn, search, data, expected, found
 
     nothing = tf.zeros(p, tf.float64)
@@ -214,12 +224,12 @@ def answer(question: Question) -> Answer:
         sigma=nan,
         best=nan,
         lowest=tf.stack([nan, nan]),
-        fits=tf.zeros((2, 3 + 2 * p + p * p), tf.float64),
-        errors=tf.stack([nan, nan]),
+        fits=tf.zeros((2, row_length(p)), tf.float64),
+        error=nan,
         asimov_set=question.nothing,
     )
     search = Search(zero, zero, zero, tf.constant(0))
-    first = (tf.constant(_FREE), tf.constant(True), search, nowhere, nowhere, found)
+    first = (tf.constant(_AT_ZERO), tf.constant(True), search, nowhere, nowhere, found)
     last: Answer = tf.while_loop(lambda job, *_: job < end, step, first)[-1]
     return last
 
@@ -233,38 +243,40 @@ def _point(fitted: tuple[tf.Tensor, ...], question: Question) -> Point:
     """What a fit says of the profile likelihood."""
     theta, value, edm, _, gradient, curvature = fitted
     poi = question.poi
-    is_poi = np.arange(theta.shape[0]) == poi
-    moving = ~is_poi & (theta > question.lower) & (theta < question.upper)
-    response = solve(curvature, -curvature[poi], moving)
+    follow = response(theta, curvature, poi, question.lower, question.upper)
     return Point(
         theta,
         tf.where(edm <= EDM_TOLERANCE, value, tf.constant(np.nan, tf.float64)),
         gradient[poi],
-        curvature[poi, poi] + tf.reduce_sum(curvature[poi] * response),
-        tf.where(is_poi, tf.constant(1.0, tf.float64), response),
+        tf.reduce_sum(curvature[poi] * follow),
+        follow,
     )
 
 
 def _noted(
-    found: Answer, job: tf.Tensor, fitted: tuple[tf.Tensor, ...], here: Point, question: Question
+    found: Answer,
+    job: tf.Tensor,
+    fitted: tuple[tf.Tensor, ...],
+    here: Point,
+    near: Point,
+    question: Question,
 ) -> Answer:
     """The answer with what the fits before the limits tell."""
-    row = tf.concat([tf.reshape(each, [-1]) for each in fitted], 0)
     error = 1.0 / tf.sqrt(here.bend)
     this_fit = job == np.array([_FREE, _AT_ZERO])
     best = tf.where(job == _FREE, here.theta[question.poi], found.best)
     # below zero, the test statistic of a negative signal is that of none
-    counts_as_none = (job == _AT_ZERO) & question.qtilde & (best < 0)
-    lowest = tf.stack([(job == _FREE) | counts_as_none, job == _ASIMOV_AT_ZERO])
+    lowest = tf.where(question.qtilde & (job == _FREE) & (best < 0), near.value, here.value)
+    is_lowest = tf.stack([job == _FREE, job == _ASIMOV_AT_ZERO])
     asimov_set = tf.cond(
         job == _AT_ZERO, lambda: question.expectation(here.theta), lambda: found.asimov_set
     )
     return found._replace(
         sigma=tf.where(job == _ASIMOV_AT_ZERO, error, found.sigma),
         best=best,
-        lowest=tf.where(lowest, here.value, found.lowest),
-        fits=tf.where(this_fit[:, None], row, found.fits),
-        errors=tf.where(this_fit, error, found.errors),
+        lowest=tf.where(is_lowest, lowest, found.lowest),
+        fits=tf.where(this_fit[:, None], as_row(fitted), found.fits),
+        error=tf.where(job == _FREE, error, found.error),
         asimov_set=asimov_set,
     )
 

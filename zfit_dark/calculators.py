@@ -14,13 +14,16 @@ import zfit
 from hepstats.hypotests import UpperLimit
 from hepstats.hypotests import calculators as hepstats_calculators
 from hepstats.hypotests.parameters import POI, POIarray
+from hepstats.hypotests.toyutils import ToyResult
 from scipy import interpolate
 from scipy.stats import norm
 
+from zfit_dark import toys
+from zfit_dark.errors import InputError
 from zfit_dark.newton import FloatArray, Minimum
-from zfit_dark.profile import CompiledLoss, Sample, compiled
+from zfit_dark.profile import TESTS, CompiledLoss, Sample, compiled
 
-__all__ = ["POI", "AsymptoticCalculator", "POIarray"]
+__all__ = ["POI", "AsymptoticCalculator", "FrequentistCalculator", "POIarray"]
 
 
 class _Roots(np.ndarray[Any, np.dtype[np.float64]]):
@@ -65,13 +68,11 @@ class _Fit(NamedTuple):
     Attributes:
         theta: all parameters.
         value: negative log-likelihood; NaN if the fit did not converge.
-        bend: curvature of the profile likelihood.
         response: how the nuisances follow the parameter of interest, shape (parameters,).
     """
 
     theta: FloatArray
     value: float
-    bend: float
     response: FloatArray
 
 
@@ -91,17 +92,6 @@ class ProfileLikelihood:
         self.index = loss.index(poi)
         self._start = start
         self._fits: dict[float, _Fit] = {}
-        self.failed: set[float] = set()
-
-    def free(self) -> Minimum:
-        """The global fit, and next to it the one at zero, in a batch of two."""
-        start = np.stack([self._start, self._start])
-        start[1, self.index] = 0.0
-        free = np.ones(start.shape, bool)
-        free[1, self.index] = False
-        minimum = self.loss.fit(self.sample, start, free)
-        self._keep(minimum)
-        return minimum
 
     def value(self, poi_values: FloatArray) -> FloatArray:
         """Smallest negative log-likelihood at each value of the parameter of interest."""
@@ -113,12 +103,6 @@ class ProfileLikelihood:
             self._keep(self.loss.fit(self.sample, start, free))
         return np.array([self._fits[float(v)].value for v in poi_values])
 
-    def error(self, poi_value: float) -> float:
-        """One standard deviation of the parameter of interest, from the curvature at a value."""
-        self.value(np.array([poi_value]))
-        bend = self._fits[float(poi_value)].bend
-        return float(1 / np.sqrt(bend)) if bend > 0 else np.nan
-
     def theta(self, poi_value: float) -> FloatArray:
         """All parameters at the minimum for a value of the parameter of interest."""
         self.value(np.array([poi_value]))
@@ -129,8 +113,6 @@ class ProfileLikelihood:
             at = float(minimum.theta[row, self.index])
             if converged or at not in self._fits:
                 self._fits[at] = self._fit(minimum, row)
-            if not converged:
-                self.failed.add(at)
 
     def _fit(self, minimum: Minimum, row: int) -> _Fit:
         theta, curvature = minimum.theta[row], minimum.curvature[row]
@@ -146,7 +128,6 @@ class ProfileLikelihood:
         return _Fit(
             theta=theta,
             value=float(minimum.value[row]) if converged else np.nan,
-            bend=float(curvature[self.index, self.index] + curvature[self.index] @ response),
             response=response,
         )
 
@@ -196,26 +177,17 @@ class BestFit:
         return covariance
 
 
-class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
-    """hepstats' asymptotic calculator on the compiled likelihood.
+class _CompiledCalculator:
+    """What hepstats calculators have in common here: the fits of the data.
 
-    hepstats' ``UpperLimit``, ``Discovery`` and ``ConfidenceInterval`` take it. Not to be confused
-    with hepstats' own: the Asimov set has no bins (``asimov_bins`` is accepted and has nothing to
-    do), the values of the parameters of the loss are left alone, and what was computed or given is
-    forgotten when the data or a fixed parameter such as the mass change.
-
-    Args:
-        input: a zfit loss, or a fit result.
-        minimizer: the zfit minimiser that stands in the results; it makes no fit.
-        asimov_bins: not used.
-
-    Source: G. Cowan et al., Eur. Phys. J. C 71 (2011) 1554, arXiv:1007.1727.
+    The values of the parameters of the loss are left alone. What was computed or given is forgotten
+    when the data or a fixed parameter such as the mass change.
     """
 
-    def __init__(self, input: Any, minimizer: Any = None, asimov_bins: Any = None) -> None:
-        del asimov_bins
-        super().__init__(input, zfit.minimize.Minuit() if minimizer is None else minimizer)
-        self._compiled = compiled(self.loss)
+    def __init__(self, input: Any, minimizer: Any, **more: Any) -> None:
+        minimizer = zfit.minimize.Minuit() if minimizer is None else minimizer
+        super().__init__(input, minimizer, **more)  # type: ignore[call-arg]
+        self._compiled = compiled(self.loss)  # type: ignore[attr-defined]
         self._give(self.__dict__["_bestfit"])
         self._state: int | None = None
         self._forget()
@@ -228,7 +200,6 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
     def _forget(self) -> None:
         self._bestfit: Any = None
         self._observed: dict[str, ProfileLikelihood] = {}
-        self._asimov: dict[POI, ProfileLikelihood] = {}
 
     def outdated(self) -> bool:
         """Whether parameters were fixed or released since."""
@@ -237,7 +208,7 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
     def refresh(self) -> None:
         """Take the data and the fixed parameters as they are now."""
         if self.outdated():
-            self._compiled, self._state = compiled(self.loss), None
+            self._compiled, self._state = compiled(self._compiled.loss), None
         if (state := self._compiled.fingerprint()) != self._state:
             self._forget()
             self._state = state
@@ -253,21 +224,6 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
                 self._compiled, self._sample, poi, self._compiled.values()
             )
         return self._observed[poi.name]
-
-    def asimov(self, poialt: POI) -> ProfileLikelihood:
-        """The profile likelihood of the Asimov set of a hypothesis.
-
-        Its nuisance parameters are those fitted to the data with the hypothesis.
-        """
-        self.refresh()
-        if poialt not in self._asimov:
-            theta = self.observed(poialt.parameter).theta(poialt.value)
-            setting = self._sample.setting
-            sample, *_ = self._compiled.asimov(theta, poialt.parameter, setting)
-            self._asimov[poialt] = ProfileLikelihood(
-                self._compiled, sample, poialt.parameter, theta
-            )
-        return self._asimov[poialt]
 
     # ---------------------------------------------------------- hepstats' own places
 
@@ -290,6 +246,73 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
         """Smallest negative log-likelihood of the data at each value, shape (values,)."""
         return self.observed(pois.parameter).value(pois.values)
 
+    def qobs(
+        self,
+        poinull: POIarray,
+        onesided: bool = True,
+        onesideddiscovery: bool = True,
+        qtilde: bool = False,
+    ) -> FloatArray:
+        """The observed test statistic at each value, shape (values,), as hepstats defines it."""
+        self.check_pois(poinull)  # type: ignore[attr-defined]
+        parameter = poinull.parameter
+        observed = self.observed(parameter)
+        best = float(self.bestfit.params[parameter]["value"])
+        if qtilde and best < 0:
+            best = 0.0
+        value: FloatArray = self.q(  # type: ignore[attr-defined]
+            nll1=observed.value(poinull.values),
+            nll2=observed.value(np.array([best])),
+            poi1=poinull,
+            poi2=POI(parameter, best),
+            onesided=onesided,
+            onesideddiscovery=onesideddiscovery,
+        )
+        return value
+
+
+class AsymptoticCalculator(_CompiledCalculator, hepstats_calculators.AsymptoticCalculator):
+    """hepstats' asymptotic calculator on the compiled likelihood.
+
+    hepstats' ``UpperLimit``, ``Discovery`` and ``ConfidenceInterval`` take it. Not to be confused
+    with hepstats' own: the Asimov set has no bins (``asimov_bins`` is accepted and has nothing to
+    do), its constraints observe the nuisances that it is made of, the values of the parameters of
+    the loss are left alone, and what was computed or given is forgotten when the data or a fixed
+    parameter such as the mass change.
+
+    Args:
+        input: a zfit loss, or a fit result.
+        minimizer: the zfit minimiser that stands in the results; it makes no fit.
+        asimov_bins: not used.
+
+    Source: G. Cowan et al., Eur. Phys. J. C 71 (2011) 1554, arXiv:1007.1727.
+    """
+
+    def __init__(self, input: Any, minimizer: Any = None, asimov_bins: Any = None) -> None:
+        del asimov_bins
+        super().__init__(input, minimizer)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._asimov: dict[POI, ProfileLikelihood] = {}
+
+    def asimov(self, poialt: POI) -> ProfileLikelihood:
+        """The profile likelihood of the Asimov set of a hypothesis.
+
+        Its nuisance parameters are those fitted to the data with the hypothesis.
+        """
+        self.refresh()
+        if poialt not in self._asimov:
+            theta = self.observed(poialt.parameter).theta(poialt.value)
+            setting = self._sample.setting
+            sample, *_ = self._compiled.asimov(theta, poialt.parameter, setting)
+            self._asimov[poialt] = ProfileLikelihood(
+                self._compiled, sample, poialt.parameter, theta
+            )
+        return self._asimov[poialt]
+
+    # ---------------------------------------------------------- hepstats' own places
+
     def asimov_nll(self, pois: POIarray, poialt: POI) -> FloatArray:
         """Smallest negative log-likelihood of the Asimov set at each value, shape (values,)."""
         return self.asimov(poialt).value(pois.values)
@@ -306,30 +329,6 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
     def asimov_loss(self, poi: POI) -> Any:
         """The loss with the Asimov set in the place of the data."""
         return self.lossbuilder(self.model, self.asimov_dataset(poi))
-
-    def qobs(
-        self,
-        poinull: POIarray,
-        onesided: bool = True,
-        onesideddiscovery: bool = True,
-        qtilde: bool = False,
-    ) -> FloatArray:
-        """The observed test statistic at each value, shape (values,), as hepstats defines it."""
-        self.check_pois(poinull)
-        parameter = poinull.parameter
-        observed = self.observed(parameter)
-        best = float(self.bestfit.params[parameter]["value"])
-        if qtilde and best < 0:
-            best = 0.0
-        value: FloatArray = self.q(
-            nll1=observed.value(poinull.values),
-            nll2=observed.value(np.array([best])),
-            poi1=poinull,
-            poi2=POI(parameter, best),
-            onesided=onesided,
-            onesideddiscovery=onesideddiscovery,
-        )
-        return value
 
     def pnull(
         self,
@@ -370,3 +369,118 @@ class AsymptoticCalculator(hepstats_calculators.AsymptoticCalculator):
             safe = np.where(beyond & (qalt > 0), rootalt, 1.0)
             palt = np.where(beyond, norm.sf((qobs - qalt) / (2.0 * safe)) + both, palt)
         return palt
+
+
+class FrequentistCalculator(_CompiledCalculator, hepstats_calculators.FrequentistCalculator):
+    """hepstats' calculator by toys, on the compiled likelihood.
+
+    hepstats' ``UpperLimit``, ``Discovery`` and ``ConfidenceInterval`` take it. Not to be confused
+    with hepstats' own: numbers of events and observations of Gaussian constraints fluctuate, the
+    nuisances of the toys are those fitted to the data at the value that they are drawn with, the
+    same seed gives the same toys, and toys are forgotten when the data or a fixed parameter such as
+    the mass change. ``to_yaml`` writes all toys; ``from_yaml`` takes them up again, and more can be
+    added to them.
+
+    Args:
+        input: a zfit loss, or a fit result.
+        minimizer: the zfit minimiser that stands in the results; it makes no fit.
+        ntoysnull: toys for each value that is tested.
+        ntoysalt: toys for the alternative.
+        sampler: not used.
+        sample: not used.
+        seed: of the random numbers.
+    """
+
+    def __init__(
+        self,
+        input: Any,
+        minimizer: Any = None,
+        ntoysnull: int = 1000,
+        ntoysalt: int = 1000,
+        sampler: Any = None,
+        sample: Any = None,
+        *,
+        seed: int = 1,
+    ) -> None:
+        del sampler, sample
+        self.seed = seed
+        super().__init__(input, minimizer, ntoysnull=ntoysnull, ntoysalt=ntoysalt)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._toys: dict[tuple[POI, POIarray], ToyResult] = {}
+
+    @classmethod
+    def from_yaml(
+        cls,
+        filename: str,
+        input: Any,
+        minimizer: Any = None,
+        sampler: Any = None,
+        sample: Any = None,
+        *,
+        seed: int = 1,
+        **more: Any,
+    ) -> FrequentistCalculator:
+        """A calculator with the toys of a file that ``to_yaml`` wrote.
+
+        Args:
+            filename: the file.
+            input: the loss the toys belong to, or a fit result.
+            minimizer: see the class.
+            sampler: not used.
+            sample: not used.
+            seed: the one of these toys, so that more toys are new ones.
+            **more: ``ntoysnull`` and ``ntoysalt``.
+        """
+        calculator = cls(input, minimizer, sampler, sample, seed=seed, **more)
+        for result in calculator.toysresults_from_yaml(filename):
+            calculator.add_toyresult(result)
+        return calculator
+
+    def add_toyresult(self, toy: ToyResult) -> None:
+        """Take up toys, which belong to the data and the fixed parameters as they are now."""
+        self.refresh()
+        super().add_toyresult(toy)
+
+    def merge(self, other: FrequentistCalculator) -> None:
+        """Take over the toys of a calculator of the same loss that has another seed.
+
+        Raises:
+            InputError: if it has the same seed, so that its toys are these.
+        """
+        if other.seed == self.seed:
+            raise InputError(f"both calculators have the seed {self.seed}: their toys are the same")
+        self.refresh()
+        for key, theirs in other._toys.items():
+            if key in self._toys:
+                self._toys[key].add_entries(theirs.bestfit, theirs.nll_bestfit, theirs.nlls)
+            else:
+                self._toys[key] = theirs
+
+    def generate_and_fit_toys(self, ntoys: int, poigen: POI, poieval: POIarray) -> None:
+        """Draw more toys at one value and profile their likelihoods at others.
+
+        Args:
+            ntoys: how many.
+            poigen: the value to draw with.
+            poieval: the values to profile at.
+        """
+        poi = poigen.parameter
+        theta = self.observed(poi).theta(poigen.value)
+        try:
+            result = self.get_toyresult(poigen, poieval)
+        except KeyError:
+            result = ToyResult(poigen, poieval)
+            self.add_toyresult(result)
+        recipe = toys.recipe(self._compiled, theta, poi, self._sample)
+        numbers, values = range(result.ntoys, result.ntoys + ntoys), result.poieval.values
+        parts = []
+        for first in range(0, len(values), TESTS):
+            at = values[first : first + TESTS]
+            others = np.tile(theta, (len(at), 1))
+            parts.append(toys.fitted(self._compiled, recipe, poi, at, others, numbers, self.seed))
+        nlls = np.concatenate([part.values for part in parts], axis=1)
+        result.add_entries(
+            parts[0].best, parts[0].lowest, dict(zip(result.poieval, nlls.T, strict=True))
+        )

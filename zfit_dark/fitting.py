@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 
 from zfit_dark.asimov import gauss_legendre
-from zfit_dark.calculators import AsymptoticCalculator
 from zfit_dark.channel import ShapeChannel
 from zfit_dark.likelihood import BLIND_HALF_WIDTH, Likelihood
+from zfit_dark.limits import fitted
 from zfit_dark.newton import FloatArray
 from zfit_dark.profile import compiled
 from zfit_dark.results import ChannelFit, Fit
@@ -46,20 +48,15 @@ def fit(
     """
     likelihood.move_to(mass)
     loss, poi = compiled(likelihood.loss), likelihood.poi
-    calculator = AsymptoticCalculator(likelihood.loss)
-    warnings: tuple[str, ...] = ()
+    with likelihood.signal_region_hidden() if blind else nullcontext():
+        data = loss.observed()
+    found = fitted(loss, data, loss.values(), poi, at_zero_only=blind)
+    row = int(blind)  # the fit without signal, or the free one
+    theta, converged = found.fits.theta[row], bool(found.fits.converged[row])
     poi_hat = poi_error = np.nan
-    if blind:
-        with likelihood.signal_region_hidden():
-            profile = calculator.observed(poi)
-            theta = profile.theta(0.0)
-        converged = not profile.failed
-    else:
-        profile = calculator.observed(poi)
-        found = profile.free()
-        theta, converged = found.theta[0], bool(found.converged[0])
-        poi_hat = float(theta[profile.index])
-        poi_error = profile.error(poi_hat)
+    if not blind:
+        poi_hat, poi_error = float(theta[loss.index(poi)]), found.poi_error
+    warnings: tuple[str, ...] = ()
     if not converged:
         warnings = ("the fit did not converge",)
     background = theta.copy()

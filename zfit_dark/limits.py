@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
 from scipy.special import ndtr
 
+from zfit_dark.counting import Count, exact_limit
 from zfit_dark.errors import InputError
+from zfit_dark.frequentist import Data, Toys, toy_limit
 from zfit_dark.likelihood import Likelihood
 from zfit_dark.newton import FloatArray, Minimum
 from zfit_dark.profile import CompiledLoss, Hypothesis, Sample, compiled
@@ -16,10 +20,18 @@ from zfit_dark.results import Limit
 
 TestStatistic = Literal["qtilde", "q"]
 
+METHODS = ("asymptotic", "toys", "exact", "auto")
+
 FEWEST_EVENTS = 10.0
 """Asymptotic limits are flagged where fewer background events than this compete with the signal."""
 
+ENOUGH_EVENTS = 100.0
+"""With method "auto", limits are asymptotic where so many background events or more compete with
+the signal: there they are off by 2 % or so."""
+
 _NODE_TOLERANCE = 1e-4
+
+_MOST_FAILED = 0.01
 
 
 def upper_limit(
@@ -30,6 +42,7 @@ def upper_limit(
     test_statistic: TestStatistic = "qtilde",
     *,
     blind: bool = False,
+    toys: Toys | None = None,
 ) -> Limit:
     """CLs upper limit on a parameter, observed and as expected without a signal.
 
@@ -41,10 +54,13 @@ def upper_limit(
         model: a zfit loss, or a ``Likelihood``.
         poi: the floating parameter that measures the signal; a ``Likelihood`` knows its own.
         level: confidence level, such as 0.90 or 0.95.
-        method: "asymptotic".
+        method: "asymptotic"; "toys"; "exact", sums over the outcomes of a counting experiment, see
+            ``counts_of``; or "auto": asymptotic where enough background events compete with the
+            signal, else exact if that is possible, else toys. ``how`` of the limit tells.
         test_statistic: "qtilde" (a negative signal counts as none) or "q".
         blind: expected limits only, from the fit to the sidebands of a ``Likelihood``: the data
             under the signal are not used for anything.
+        toys: how many, and how precise, for method "toys".
 
     Returns:
         The limit, its -2 ... +2 sigma expectation, the best fit, the p-value without signal, and
@@ -53,42 +69,37 @@ def upper_limit(
 
     Raises:
         InputError: for a level outside (0, 1), an unknown method or statistic, a parameter that
-            does not float in the loss, or a blind limit of a bare loss.
+            does not float in the loss, a blind limit of a bare loss, a model that toys cannot be
+            drawn of, or an exact limit of what is no counting experiment.
 
     Source: A. L. Read, J. Phys. G 28 (2002) 2693; G. Cowan et al., arXiv:1007.1727.
     """
-    return asked(model, poi, level, method, test_statistic, blind=blind)()
+    return asked(
+        model, poi, level, method, test_statistic, blind, Toys() if toys is None else toys
+    )()
 
 
 def asked(
     model: Any,
-    poi: Any = None,
-    level: float = 0.95,
-    method: str = "asymptotic",
-    test_statistic: TestStatistic = "qtilde",
-    *,
-    blind: bool = False,
+    poi: Any,
+    level: float,
+    method: str,
+    test_statistic: TestStatistic,
+    blind: bool,
+    toys: Toys,
 ) -> Callable[[], Limit]:
     """The limit as a task: what is returned works it out without another look at the model.
 
     So the model can be moved on to the next mass while the task runs in another thread.
 
-    Args:
-        model: see ``upper_limit``, as for all arguments.
-        poi: the parameter of interest.
-        level: confidence level.
-        method: "asymptotic".
-        test_statistic: "qtilde" or "q".
-        blind: expected limits only.
-
-    Raises:
-        InputError: as ``upper_limit``.
+    The arguments are those of ``upper_limit``, and so are the errors.
     """
     loss, poi = _loss_and_poi(model, poi)
     if not 0 < level < 1:
         raise InputError(f"level={level}: give a confidence level between 0 and 1, such as 0.90")
-    if method != "asymptotic":
-        raise InputError(f"method={method!r} is not known; there is 'asymptotic'")
+    if method not in METHODS:
+        known = ", ".join(map(repr, METHODS))
+        raise InputError(f"method={method!r} is not known; there are {known}")
     if test_statistic not in get_args(TestStatistic):
         raise InputError(f"test_statistic={test_statistic!r} is not known; give 'qtilde' or 'q'")
     if blind and not isinstance(model, Likelihood):
@@ -103,16 +114,17 @@ def asked(
     else:
         data = nothing = ours.observed()
 
-    def ask(sample: Sample, begin: FloatArray, **how: Any) -> Hypothesis:
-        return ours.hypothesis(sample, poi, begin, 1 - level, test_statistic == "qtilde", **how)
+    alpha, qtilde = 1 - level, test_statistic == "qtilde"
 
     def work() -> Limit:
-        found = _fitted(ours, data, start, index, ask)
-        warnings = _unconverged(found, poi.name)
+        found = fitted(ours, data, start, poi, alpha, qtilde, at_zero_only=blind)
+        free, at_zero = found.fits.converged
+        warnings = [] if free or blind else [f"the fit of {poi.name} did not converge"]
+        warnings += [] if at_zero else [f"the fit at {poi.name} = 0 did not converge"]
         poi_hat, poi_error = float(found.fits.theta[0, index]), found.poi_error
-        p0 = float(ndtr(-_local_significance(found.fits, poi_hat)))
+        fits, p0 = found.fits, float(ndtr(-_local_significance(found.fits, poi_hat)))
         if blind:
-            found = ask(nothing, found.fits.theta, blind=True)
+            found = ours.hypothesis(nothing, poi, found.fits.theta[1], alpha, qtilde, blind=True)
             poi_hat = poi_error = p0 = np.nan
         if not np.isfinite(found.limits[:5]).all():
             warnings.append("an expected limit was not found")
@@ -121,22 +133,177 @@ def asked(
         if not found.asimov_error <= _NODE_TOLERANCE:
             missed = f"{found.asimov_error:.1e}"
             warnings.append(f"integral of the model and sum over its Asimov set differ by {missed}")
-        valid = not warnings
-        return Limit(
+        competing = _competing(found.signal_per_poi, found.sigma)
+        asymptotic = Limit(
             observed=float(found.limits[5]),
             expected=tuple(found.limits[:5].tolist()),
             poi_hat=poi_hat,
             poi_error=poi_error,
             p0=p0,
             level=level,
-            method=method,
+            method="asymptotic",
             test_statistic=test_statistic,
-            valid=valid,
-            warnings=(*warnings, *_few_events(found.signal_per_poi, found.sigma)),
+            valid=not warnings,
+            warnings=(*warnings, *_few_events(competing)),
             blind=blind,
         )
 
+        def by_toys() -> Limit:
+            if not (at_zero and (free or blind)):  # there is nothing to draw toys of
+                return replace(asymptotic, method="toys", valid=False)
+            return _by_toys(ours, nothing, fits, poi, asymptotic, toys)
+
+        if method == "toys":
+            return by_toys()
+        if method == "exact":
+            return _exactly(ours, nothing, poi, asymptotic)
+        if method == "asymptotic":
+            return asymptotic
+        about = f"{competing:.3g} background events compete with the signal"
+        if competing >= ENOUGH_EVENTS:
+            return replace(asymptotic, method="auto", how=f"asymptotic: {about}")
+        try:
+            limit, why = _exactly(ours, nothing, poi, asymptotic), ""
+        except InputError as error:
+            limit, why = by_toys(), f"; not exact: {error}"
+        return replace(limit, method="auto", how=f"{limit.method}: {about}{why}")
+
     return work
+
+
+def _exactly(ours: CompiledLoss, data: Sample, poi: Any, asymptotic: Limit) -> Limit:
+    """A limit by exact sums, with the error of the best fit of the asymptotic one."""
+    if asymptotic.blind:
+        raise InputError("a counting experiment has no blind limit; use method='asymptotic'")
+    if asymptotic.test_statistic != "qtilde":
+        raise InputError("exact limits are those of the test statistic 'qtilde'")
+    found = exact_limit(counts_of(ours, data, poi), asymptotic.level)
+    return replace(
+        asymptotic,
+        observed=found.observed,
+        expected=found.expected,
+        poi_hat=found.poi_hat,
+        p0=found.p0,
+        method="exact",
+        valid=True,
+        warnings=(),
+    )
+
+
+def counts_of(ours: CompiledLoss, data: Sample, poi: Any) -> list[Count]:
+    """The counting experiment that a loss is.
+
+    It is one if the loss is extended and binned, the signal yield of every channel is a multiple of
+    the parameter of interest, and the background of every channel is either known, or has two bins
+    (the signal region and a sideband) and a free yield of its own.
+
+    Args:
+        ours: the compiled loss.
+        data: the counts, and where the model stands.
+        poi: the parameter of interest.
+
+    Raises:
+        InputError: if the loss is no such thing.
+    """
+    index, p = ours.index(poi), len(ours.parameters)
+    bins = [np.empty(n) for n in data.capacity]
+    if not (ours.binned and ours.loss.is_extended):
+        raise InputError("exact limits are for extended binned losses; use method='toys'")
+    if ours.loss.constraints:
+        raise InputError("exact sums know no uncertainty but that of a sideband; use method='toys'")
+
+    def expected(**values: float) -> list[FloatArray]:
+        theta = np.array([values.get(f"x{i}", 0.0) for i in range(p)])
+        return [e.density for e in ours.densities(theta, bins, fixed=data.setting.fixed)]
+
+    known = expected()
+    signals = [s - k for s, k in zip(expected(**{f"x{index}": 1.0}), known, strict=True)]
+    sidebands: dict[int, FloatArray] = {}
+    for i in sorted(set(range(p)) - {index}):
+        once, twice = expected(**{f"x{i}": 1.0}), expected(**{f"x{i}": 2.0})
+        both = expected(**{f"x{i}": 2.0, f"x{index}": 3.0})
+        moved = [c for c, (a, b) in enumerate(zip(once, known, strict=True)) if (a != b).any()]
+        straight = all(
+            np.allclose(b - k, 2 * (a - k), rtol=1e-9, atol=1e-12)
+            and np.allclose(c - k, 2 * (a - k) + 3 * s, rtol=1e-9, atol=1e-12)
+            for a, b, c, k, s in zip(once, twice, both, known, signals, strict=True)
+        )
+        name = ours.parameters[i].name
+        if len(moved) != 1 or not straight or moved[0] in sidebands or bins[moved[0]].size != 2:
+            raise InputError(
+                f"exact sums take {name!r} for no background yield of one channel of two bins; "
+                "use method='toys'"
+            )
+        sidebands[moved[0]] = once[moved[0]] - known[moved[0]]
+    counts = []
+    for c, (model, n, s, b) in enumerate(
+        zip(ours.loss.model, data.weights, signals, known, strict=True)
+    ):
+        if c not in sidebands:
+            counts += [Count(*each, name=model.name) for each in zip(n, s, b, strict=True)]
+            continue
+        if (b != 0).any():
+            raise InputError(f"exact sums need one background in {model.name}; use method='toys'")
+        share = sidebands[c]
+        on = int(np.argmax(s * share[::-1]))  # where there is more signal for the background
+        counts.append(
+            Count(
+                on=n[on],
+                per_poi=s[on],
+                off=n[1 - on],
+                # the background is counted in the signal region
+                tau=share[1 - on] / share[on],
+                off_per_poi=s[1 - on],
+                name=model.name,
+            )
+        )
+    return counts
+
+
+def _by_toys(
+    ours: CompiledLoss, data: Sample, fits: Minimum, poi: Any, asymptotic: Limit, toys: Toys
+) -> Limit:
+    """A limit by toys, around the asymptotic one.
+
+    Args:
+        ours: the compiled loss.
+        data: the sample.
+        fits: the free fit of the data and the one without signal.
+        poi: the parameter of interest.
+        asymptotic: the limit that there is already.
+        toys: how many.
+    """
+    free, without = fits.theta
+    lowest, at_zero = fits.value.tolist()
+    found = toy_limit(
+        ours,
+        Data(data, float(free[ours.index(poi)]), lowest, free, without, at_zero),
+        poi,
+        np.array([*asymptotic.expected, asymptotic.observed]),
+        1 - asymptotic.level,
+        asymptotic.test_statistic == "qtilde",
+        toys,
+        blind=asymptotic.blind,
+    )
+    wanted = found.limits[:5] if asymptotic.blind else found.limits
+    warnings = [] if np.isfinite(wanted).all() else ["a limit was not found by toys"]
+    valid = not warnings
+    decisive = found.errors[2 if asymptotic.blind else 5] / wanted[2 if asymptotic.blind else 5]
+    if valid and decisive > toys.precision:
+        warnings.append(f"{found.toys} toys leave an error of {100 * decisive:.1f} % on the limit")
+    if found.failed:
+        warnings.append(f"the fits of {found.failed} of {found.toys} toys did not converge")
+        valid &= found.failed < _MOST_FAILED * found.toys
+    return replace(
+        asymptotic,
+        observed=float(found.limits[5]),
+        observed_error=float(found.errors[5]) if np.isfinite(found.limits[5]) else np.nan,
+        expected=tuple(found.limits[:5].tolist()),
+        p0=found.p0,
+        method="toys",
+        valid=valid,
+        warnings=tuple(warnings),
+    )
 
 
 def significance(model: Any, poi: Any = None) -> float:
@@ -154,11 +321,7 @@ def significance(model: Any, poi: Any = None) -> float:
     """
     loss, poi = _loss_and_poi(model, poi)
     ours = compiled(loss)
-
-    def ask(sample: Sample, start: FloatArray, **how: Any) -> Hypothesis:
-        return ours.hypothesis(sample, poi, start, 0.05, True, **how)
-
-    found = _fitted(ours, ours.observed(), ours.values(), ours.index(poi), ask)
+    found = fitted(ours, ours.observed(), ours.values(), poi)
     if not found.fits.converged.all():
         raise InputError(f"the fit of {poi.name} did not converge; no significance")
     return _local_significance(found.fits, float(found.fits.theta[0, ours.index(poi)]))
@@ -174,37 +337,44 @@ def _loss_and_poi(model: Any, poi: Any) -> tuple[Any, Any]:
     return model, poi
 
 
-def _fitted(
+def fitted(
     ours: CompiledLoss,
     data: Sample,
     start: FloatArray,
-    index: int,
-    ask: Callable[..., Hypothesis],
+    poi: Any,
+    alpha: float = 0.05,
+    qtilde: bool = True,
+    *,
+    at_zero_only: bool = False,
 ) -> Hypothesis:
-    """What is asked, with the fits of the data taken up by Minuit where Newton's steps fail.
+    """Fits of the data, taken up by Minuit where Newton's steps fail, and limits.
 
     Where the free fit runs into negative densities on its way to a negative signal, it is made
     again with the signal not below zero, which is all that a limit needs.
+
+    Args:
+        ours: the compiled loss.
+        data: the sample.
+        start: where the fit without signal starts, shape (parameters,).
+        poi: the parameter of interest.
+        alpha: one minus the confidence level.
+        qtilde: whether a negative signal counts as none.
+        at_zero_only: leave a free fit alone that did not converge.
     """
-    both = np.stack([start] * 2)
-    found = ask(data, both)
-    if found.fits.converged.all():
+    ask = partial(ours.hypothesis, data, poi, alpha=alpha, qtilde=qtilde)
+    found = ask(start=start)
+    if found.fits.converged[int(at_zero_only) :].all():
         return found
+    both, index = np.stack([start] * 2), ours.index(poi)
     both[1, index] = 0.0
     free = np.ones(both.shape, bool)
     free[1, index] = False
-    by_minuit = ours.fit(data, both, free)
-    found = ask(data, by_minuit.theta)
+    freely, at_zero = ours.fit(data, both, free).theta
+    found = ask(start=at_zero, free_start=freely)
     if not found.fits.converged[0] and found.fits.converged[1]:
-        again = ask(data, np.stack([by_minuit.theta[1]] * 2), not_below=0.0)
+        again = ask(start=at_zero, not_below=0.0)
         return again if again.fits.converged.all() else found
     return found
-
-
-def _unconverged(found: Hypothesis, poi: str) -> list[str]:
-    free, at_zero = found.fits.converged
-    what = [] if free else [f"the fit of {poi} did not converge"]
-    return what if at_zero else [*what, f"the fit at {poi} = 0 did not converge"]
 
 
 def _local_significance(fits: Minimum, poi_hat: float) -> float:
@@ -215,15 +385,17 @@ def _local_significance(fits: Minimum, poi_hat: float) -> float:
     return float(np.sqrt(max(ratio, 0.0)))
 
 
-def _few_events(signal_per_poi: float, poi_error: float) -> list[str]:
-    """A word of warning where the normal approximation has too few events.
+def _competing(signal_per_poi: float, poi_error: float) -> float:
+    """How many background events compete with the signal.
 
-    The variance of the fitted number of signal events is the number of background events that
-    compete with the signal. A loss that is not extended counts no events.
+    That is the variance of the fitted number of signal events. A loss that is not extended counts
+    no events: infinitely many.
     """
-    if signal_per_poi == 0.0:
-        return []
-    competing = (signal_per_poi * poi_error) ** 2
+    return (signal_per_poi * poi_error) ** 2 if signal_per_poi else np.inf
+
+
+def _few_events(competing: float) -> list[str]:
+    """A word of warning where the normal approximation has too few events."""
     if competing >= FEWEST_EVENTS:
         return []
     return [

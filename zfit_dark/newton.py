@@ -54,6 +54,14 @@ class Minimum:
         """Whether the estimated distance to the minimum is small enough, shape (fits,)."""
         return np.isfinite(self.value) & (self.edm <= EDM_TOLERANCE)
 
+    @classmethod
+    def from_rows(cls, rows: FloatArray, parameters: int) -> Minimum:
+        """Fits from their rows of numbers, see ``as_row``, shape (fits, row_length)."""
+        p = parameters
+        theta, rest, gradient, curvature = np.split(rows, [p, p + 3, 2 * p + 3], axis=1)
+        value, edm, iterations = rest.T
+        return cls(theta, value, edm, iterations, gradient, curvature.reshape(-1, p, p))
+
     def replaced(self, other: Minimum, rows: NDArray[np.bool_]) -> Minimum:
         """These fits, but for some rows those of another batch; iterations are added up.
 
@@ -128,6 +136,16 @@ def minimise(
     return tuple(tf.while_loop(going_on, improve, state)[:6])
 
 
+def as_row(found: tuple[tf.Tensor, ...]) -> tf.Tensor:
+    """What ``minimise`` returns as a row of numbers, shape (row_length,)."""
+    return tf.concat([tf.reshape(each, [-1]) for each in found], 0)
+
+
+def row_length(parameters: int) -> int:
+    """How many numbers a fit of so many parameters is."""
+    return 3 + 2 * parameters + parameters**2
+
+
 def _newton_step(
     theta: tf.Tensor,
     gradient: tf.Tensor,
@@ -194,6 +212,24 @@ def solve(curvature: tf.Tensor, vector: tf.Tensor, moving: tf.Tensor) -> tf.Tens
 
     _, table = tf.while_loop(lambda i, _: i < size, eliminate, (tf.constant(0), table))
     return tf.where(moving, scale * table[:, -1], 0.0)
+
+
+def response(
+    theta: tf.Tensor, curvature: tf.Tensor, leader: int, lower: tf.Tensor, upper: tf.Tensor
+) -> tf.Tensor:
+    """How the parameters at a minimum follow one of them, shape (p,); 1 for that one itself.
+
+    Args:
+        theta: where the minimum is.
+        curvature: the curvature there, shape (p, p).
+        leader: which parameter is followed.
+        lower: lower edges of the box; a parameter that stands at an edge does not follow.
+        upper: upper edges of the box.
+    """
+    is_leader = np.arange(theta.shape[0]) == leader
+    moving = ~is_leader & (theta > lower) & (theta < upper)
+    follow = solve(curvature, -curvature[leader], moving)
+    return tf.where(is_leader, tf.constant(1.0, tf.float64), follow)
 
 
 def _finite(values: Any) -> tf.Tensor:

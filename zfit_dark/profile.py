@@ -17,10 +17,12 @@ gives densities and "hessian" second derivatives.
 
 from __future__ import annotations
 
+import gc
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -31,7 +33,15 @@ from numpy.typing import NDArray
 from zfit_dark import asymptotics
 from zfit_dark.asimov import nodes_of, quadrature
 from zfit_dark.errors import InputError
-from zfit_dark.newton import MAX_ITERATIONS, FloatArray, Minimum, minimise
+from zfit_dark.newton import (
+    MAX_ITERATIONS,
+    FloatArray,
+    Minimum,
+    as_row,
+    minimise,
+    response,
+    row_length,
+)
 from zfit_dark.terms import ALONE, Channel, Constraints, Parameters
 
 UNBINNED = (zfit.loss.UnbinnedNLL, zfit.loss.ExtendedUnbinnedNLL)
@@ -39,6 +49,12 @@ BINNED = (zfit.loss.BinnedNLL, zfit.loss.ExtendedBinnedNLL)
 
 ROWS = 8
 """Most fits that one call of a program takes."""
+
+TESTS = 7
+"""Most values of the parameter of interest that one call tests a toy at."""
+
+_TOYS = 64
+"""Most toys that one call of a program fits."""
 
 _FEWEST = 256
 """Points of a channel that there is always room for."""
@@ -67,6 +83,8 @@ class Sample:
             channel.
         weights: one array a channel, shape (points,).
         setting: where the model stands for it.
+        observations: what Gaussian constraints observed, shape (parameters,); no matter for
+            parameters without one.
         capacity: number of points that each channel is padded to.
         padded: points and weights as the compiled programs read them.
     """
@@ -74,6 +92,7 @@ class Sample:
     points: tuple[FloatArray, ...]
     weights: tuple[FloatArray, ...]
     setting: Setting
+    observations: FloatArray
     capacity: tuple[int, ...]
     padded: tuple[tf.Tensor, tf.Tensor]
 
@@ -116,6 +135,22 @@ class Expected(NamedTuple):
     event_slope: float
 
 
+class Toy(Protocol):
+    """A pseudo-experiment: one array a channel, and what the constraints observed."""
+
+    @property
+    def points(self) -> Sequence[FloatArray]:
+        """Of each channel, shape (points, observables)."""
+
+    @property
+    def weights(self) -> Sequence[FloatArray]:
+        """Of the points of each channel."""
+
+    @property
+    def observations(self) -> FloatArray:
+        """Of Gaussian constraints, shape (parameters,)."""
+
+
 class CompiledLoss:
     """The likelihood of a zfit loss, compiled; see the module's text.
 
@@ -125,6 +160,8 @@ class CompiledLoss:
 
     Attributes:
         parameters: the floating parameters, in the order of ``theta`` everywhere.
+        binned: whether the loss counts bins.
+        constraints: what is known of the parameters besides the data.
 
     Raises:
         InputError: if the loss is of another kind, or has nothing to fit.
@@ -145,16 +182,16 @@ class CompiledLoss:
         self.parameters = self._all.floating
         if not self.parameters:
             raise InputError("the loss has no floating parameter")
-        extended, self._binned = bool(loss.is_extended), type(loss) in BINNED
-        self._channels = [Channel(m, extended, self._binned, self._all) for m in loss.model]
+        extended, self.binned = bool(loss.is_extended), type(loss) in BINNED
+        self._channels = [Channel(m, extended, self.binned, self._all) for m in loss.model]
         self._counts = not extended
         self._roomy = (0,) * len(self._channels)
         # numbers of a setting: events of all channels, breakpoints of each
         self._setting_sizes = (
             0 if extended else len(self._channels),
-            0 if self._binned else max(channel.edges for channel in self._channels),
+            0 if self.binned else max(channel.edges for channel in self._channels),
         )
-        self._constraints = Constraints(loss.constraints or (), self._all)
+        self.constraints = Constraints(loss.constraints or (), self._all)
         self._programs: dict[tuple[Any, ...], Callable[..., Any]] = {}
         self._by_xla = True
 
@@ -244,6 +281,7 @@ class CompiledLoss:
         points: Sequence[FloatArray],
         weights: Sequence[FloatArray],
         setting: Setting | None = None,
+        observations: FloatArray | None = None,
     ) -> Sample:
         """Points and weights made ready for the programs.
 
@@ -251,17 +289,20 @@ class CompiledLoss:
             points: one array a channel, shape (points, observables).
             weights: one array a channel, shape (points,).
             setting: where the model shall stand; where it stands now if not given.
+            observations: of Gaussian constraints, shape (parameters,); those of the loss if not
+                given.
         """
         setting = self.setting() if setting is None else setting
+        if observations is None:
+            observations = self.constraints.observed
         capacity = self._capacity([len(x) for x in points])
-        padded_weights, start = np.zeros(sum(capacity)), 0
-        for n, w in zip(capacity, weights, strict=True):
-            padded_weights[start : start + len(w)] = w
-            start += n
-        padded = self._padded(points, capacity), tf.constant(padded_weights)
-        return Sample(tuple(points), tuple(weights), setting, capacity, padded)
+        padded = (
+            tf.constant(self._padded(points, capacity)),
+            tf.constant(self._padded_weights(weights, capacity)),
+        )
+        return Sample(tuple(points), tuple(weights), setting, observations, capacity, padded)
 
-    def _padded(self, points: Sequence[FloatArray], capacity: tuple[int, ...]) -> tf.Tensor:
+    def _padded(self, points: Sequence[FloatArray], capacity: tuple[int, ...]) -> FloatArray:
         """Points of all channels one after the other, observable by observable."""
         padded = []
         for channel, n, x in zip(self._channels, capacity, points, strict=True):
@@ -269,7 +310,16 @@ class CompiledLoss:
             filled[:, : len(x)] = x.T
             filled[:, len(x) :] = x[:1].T if len(x) else channel.middle[:, None]
             padded.append(filled.ravel())
-        return tf.constant(np.concatenate(padded))
+        return np.concatenate(padded)
+
+    @staticmethod
+    def _padded_weights(weights: Sequence[FloatArray], capacity: tuple[int, ...]) -> FloatArray:
+        """Weights of all channels one after the other, zero where there is no point."""
+        padded, start = np.zeros(sum(capacity)), 0
+        for n, w in zip(capacity, weights, strict=True):
+            padded[start : start + len(w)] = w
+            start += n
+        return padded
 
     def asimov(
         self, theta: FloatArray, poi: Any, setting: Setting | None = None
@@ -300,11 +350,12 @@ class CompiledLoss:
         facts, *padded = program(tf.constant(request))
         ends = np.cumsum(capacity)[:-1]
         weights = np.split(padded[1].numpy(), ends)
-        if self._binned:
+        if self.binned:
             points = [np.empty((n, 0)) for n in capacity]
         else:
             points = [x[:, None] for x in np.split(padded[0].numpy(), ends)]
-        sample = Sample(tuple(points), tuple(weights), setting, capacity, (padded[0], padded[1]))
+        made = padded[0], padded[1]
+        sample = Sample(tuple(points), tuple(weights), setting, theta, capacity, made)
         error, signal_per_poi = facts.numpy()
         return sample, float(error), float(signal_per_poi)
 
@@ -337,12 +388,16 @@ class CompiledLoss:
             sample: where to evaluate.
         """
         program = self._program("hessian", sample.capacity)
-        request = tf.constant(np.concatenate([theta, sample.setting.fixed]))
-        found: FloatArray = program(request, *sample.padded).numpy()
+        request = np.concatenate([theta, sample.observations, sample.setting.fixed])
+        found: FloatArray = program(tf.constant(request), *sample.padded).numpy()
         return found
 
     def densities(
-        self, theta: FloatArray, points: Sequence[FloatArray], tangent: FloatArray | None = None
+        self,
+        theta: FloatArray,
+        points: Sequence[FloatArray],
+        tangent: FloatArray | None = None,
+        fixed: FloatArray | None = None,
     ) -> list[Expected]:
         """What every channel expects at points of its own.
 
@@ -350,16 +405,19 @@ class CompiledLoss:
             theta: shape (parameters,).
             points: one array a channel, shape (points,).
             tangent: direction of the slopes, shape (parameters,); they are zero if not given.
+            fixed: values of the fixed parameters; the present ones if not given.
         """
         p = len(self.parameters)
-        capacity = self._bins() if self._binned else tuple(_rounded(len(x)) for x in points)
+        capacity = self._bins() if self.binned else tuple(_rounded(len(x)) for x in points)
         shaped = [
             np.empty((len(x), 0)) if c.binned else x.reshape(len(x), -1)
             for c, x in zip(self._channels, points, strict=True)
         ]
-        at = [theta, np.zeros(p) if tangent is None else tangent, self.fixed_values()]
+        fixed = self.fixed_values() if fixed is None else fixed
+        at = [theta, np.zeros(p) if tangent is None else tangent, fixed]
         program = self._program("expected", capacity)
-        curves = program(tf.constant(np.concatenate(at)), self._padded(shaped, capacity))
+        padded = tf.constant(self._padded(shaped, capacity))
+        curves = program(tf.constant(np.concatenate(at)), padded)
         density, slope = curves.numpy()
         found, start = [], 0
         for n, x in zip(capacity, points, strict=True):
@@ -429,6 +487,7 @@ class CompiledLoss:
         alpha: float,
         qtilde: bool,
         *,
+        free_start: FloatArray | None = None,
         not_below: float = -np.inf,
         blind: bool = False,
     ) -> Hypothesis:
@@ -437,11 +496,12 @@ class CompiledLoss:
         Args:
             sample: the data.
             poi: the parameter of interest.
-            start: where the free fit and the fit without signal start, shape (2, parameters).
+            start: where the fit without signal starts, shape (parameters,).
             alpha: one minus the confidence level.
             qtilde: whether a negative signal counts as none.
+            free_start: where the free fit starts; where the other one ends if not given.
             not_below: a lower limit of the parameter of interest for the free fit alone.
-            blind: fit nothing to the data; the second start is the background of the Asimov set.
+            blind: fit nothing to the data; the start is the background of the Asimov set.
 
         Raises:
             InputError: if a channel has more than one observable, or the parameter does not float.
@@ -450,12 +510,14 @@ class CompiledLoss:
         self._nodes()
         lower, start = self.lower, start.copy()
         lower[index] = max(lower[index], not_below)
-        start[1, index] = 0.0
+        start[index] = 0.0
         setting = sample.setting
         request = [
-            *start,
+            start,
+            np.full(p, np.nan) if free_start is None else free_start,
             lower,
             self.upper,
+            sample.observations,
             [alpha, qtilde, blind],
             asymptotics.expected_root(alpha),
             setting.events,
@@ -464,10 +526,71 @@ class CompiledLoss:
         ]
         program = self._program("hypothesis", sample.capacity, index)
         out = program(tf.constant(np.concatenate(request)), *sample.padded).numpy()
-        limits, numbers, rows = np.split(out, [len(asymptotics.BANDS) + 1, -2 * _columns(p)])
+        limits, numbers, rows = np.split(out, [len(asymptotics.BANDS) + 1, -2 * row_length(p)])
         sigma, error, missed, per_poi = numbers.tolist()
-        fits = _minimum(rows.reshape(2, -1), p)
+        fits = Minimum.from_rows(rows.reshape(2, -1), p)
         return Hypothesis(limits, sigma, error, missed, per_poi, fits)
+
+    def fit_toys(
+        self,
+        toys: Sequence[Toy],
+        start: FloatArray,
+        poi: Any,
+        at: FloatArray,
+        others: FloatArray,
+        fixed: FloatArray,
+        not_below: float = -np.inf,
+    ) -> FloatArray:
+        """Fit pseudo-experiments freely and at values of a parameter, many in one call.
+
+        Args:
+            toys: points and weights of each channel and observations of the constraints, each.
+            start: where the first fit of each starts, shape (parameters,).
+            poi: the parameter of interest.
+            at: its values that the other fits are made at, at most ``TESTS``.
+            others: parameters where the likelihood is wanted without a fit, one row for each value,
+                shape (values, parameters).
+            fixed: values of the fixed parameters.
+            not_below: a lower limit of the parameter of interest for the free fit.
+
+        Returns:
+            Best fit of the parameter, negative log-likelihood, estimated distance to the minimum,
+            of the free fit and of the one at each value, and the negative log-likelihood at the
+            start and at each row of ``others``, shape (toys, 1 + values, 4).
+        """
+        index = self.index(poi)
+        capacity = self._capacity(
+            [max(len(t.points[c]) for t in toys) for c in range(len(self._channels))]
+        )
+        program, lower = self._program("toys", capacity, index), self.lower
+        lower[index] = max(lower[index], not_below)
+        tests = np.append(at, np.zeros(TESTS - len(at)))
+        looks = np.zeros((TESTS, len(start)))
+        looks[: len(at)] = others
+        found = []
+        for first in range(0, len(toys), _TOYS):
+            block = toys[first : first + _TOYS]
+            spare = _TOYS - len(block)
+            head: list[Any] = [
+                [len(block), 1 + len(at)],
+                start,
+                lower,
+                self.upper,
+                tests,
+                looks.ravel(),
+                fixed,
+            ]
+            rows: list[list[FloatArray]] = [
+                [t.observations for t in block],
+                [self._padded(t.points, capacity) for t in block],
+                [self._padded_weights(t.weights, capacity) for t in block],
+            ]
+            filled = [
+                np.append(np.concatenate(each), np.zeros(spare * len(each[0]))) for each in rows
+            ]
+            out = program(tf.constant(np.concatenate(head)), *map(tf.constant, filled))
+            found.append(out.numpy()[: len(block), : 1 + len(at)])
+        return np.concatenate(found)
 
     # ------------------------------------------------------------------ programs
 
@@ -476,7 +599,7 @@ class CompiledLoss:
 
         It grows with the largest sample so far, whose programs serve all smaller ones.
         """
-        if self._binned:
+        if self.binned:
             return self._bins()
         self._roomy = tuple(map(max, self._roomy, map(_rounded, events)))
         return self._roomy
@@ -496,7 +619,7 @@ class CompiledLoss:
                     f"{channel.model.name}: no Asimov set for {channel.dimensions} observables; "
                     "bin the channel"
                 )
-        if self._binned:
+        if self.binned:
             return self._bins()
         return (nodes_of(self._setting_sizes[1]),) * len(self._channels)
 
@@ -515,10 +638,10 @@ class CompiledLoss:
             count = len(start[rows])
             block = np.zeros((ROWS, 2, p))
             block[:count, 0], block[:count, 1] = start[rows], free[rows]
-            head = [[count, max_iterations], self.lower, self.upper, block.ravel()]
-            request = tf.constant(np.concatenate([*head, sample.setting.fixed]))
+            head = [[count, max_iterations], self.lower, self.upper, sample.observations]
+            request = tf.constant(np.concatenate([*head, block.ravel(), sample.setting.fixed]))
             parts.append(program(request, *sample.padded).numpy()[:count])
-        return _minimum(np.concatenate(parts), p)
+        return Minimum.from_rows(np.concatenate(parts), p)
 
     def _program(self, name: str, capacity: tuple[int, ...], *details: int) -> Callable[..., Any]:
         """The compiled program of a name for these shapes, made when it is first asked for."""
@@ -570,16 +693,28 @@ class CompiledLoss:
         builders: dict[str, tuple[Callable[..., Any], list[int]]] = {
             "expected": (self._expected_program, [2 * p + fixed, of_points]),
             "asimov": (self._asimov_program, [p + setting]),
-            "hessian": (self._hessian_program, [p + fixed, of_points, sum(capacity)]),
-            "fit": (self._fit_program, [2 + 2 * p * (1 + ROWS) + fixed, of_points, sum(capacity)]),
+            "hessian": (self._hessian_program, [2 * p + fixed, of_points, sum(capacity)]),
+            "fit": (
+                self._fit_program,
+                [2 + p * (3 + 2 * ROWS) + fixed, of_points, sum(capacity)],
+            ),
+            "toys": (
+                self._toys_program,
+                [
+                    2 + (3 + TESTS) * p + TESTS + fixed,
+                    _TOYS * p,
+                    _TOYS * of_points,
+                    _TOYS * sum(capacity),
+                ],
+            ),
             "hypothesis": (
                 self._hypothesis_program,
-                [4 * p + 8 + setting, of_points, sum(capacity)],
+                [5 * p + 8 + setting, of_points, sum(capacity)],
             ),
         }
         build, sizes = builders[name]
         signature = [tf.TensorSpec((size,), tf.float64) for size in sizes]
-        with ALONE:
+        with ALONE, _no_garbage_collection():
             traced = tf.function(
                 lambda *arguments: build(capacity, *details, *arguments), autograph=False
             ).get_concrete_function(*signature)
@@ -611,8 +746,8 @@ class CompiledLoss:
     ) -> tf.Tensor:
         """Starting points, limits and fixed parameters; points; weights: to a row for each fit."""
         p = len(self.parameters)
-        head, lower, upper, block, fixed = tf.split(
-            request, [2, p, p, 2 * p * ROWS, len(self._all.fixed)]
+        head, lower, upper, observations, block, fixed = tf.split(
+            request, [2, p, p, p, 2 * p * ROWS, len(self._all.fixed)]
         )
         count, max_iterations = tf.cast(head[0], tf.int32), head[1]
         rows = tf.reshape(block, (ROWS, 2, p))
@@ -620,22 +755,69 @@ class CompiledLoss:
         known = [c.known(constants, x) for c, x in zip(self._channels, here, strict=True)]
 
         def objective(theta: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            return self._likelihood(theta, constants, here, known, weights)
+            return self._likelihood(theta, constants, here, known, weights, observations)
 
         def fit(i: tf.Tensor, out: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             start, free = tf.unstack(rows[i])
             found = minimise(objective, start, free > 0.5, lower, upper, max_iterations)
-            return i + 1, tf.tensor_scatter_nd_update(out, [[i]], _row(found)[None])
+            return i + 1, tf.tensor_scatter_nd_update(out, [[i]], as_row(found)[None])
 
-        nothing = tf.zeros((ROWS, _columns(p)), tf.float64)
+        nothing = tf.zeros((ROWS, row_length(p)), tf.float64)
         return tf.while_loop(lambda i, _: i < count, fit, (tf.constant(0), nothing))[1]
+
+    def _toys_program(
+        self,
+        capacity: tuple[int, ...],
+        index: int,
+        request: tf.Tensor,
+        observations: tf.Tensor,
+        points: tf.Tensor,
+        weights: tf.Tensor,
+    ) -> tf.Tensor:
+        """Numbers, start, limits, tests and fixed parameters; toys: to a row for each fit."""
+        p = len(self.parameters)
+        head, start, lower, upper, tests, others, fixed = tf.split(
+            request, [2, p, p, p, TESTS, TESTS * p, len(self._all.fixed)]
+        )
+        count, fits = tf.unstack(tf.cast(head, tf.int32))
+        constants, is_poi = self._all.derive(fixed), np.arange(p) == index
+        each = [tf.reshape(part, (_TOYS, -1)) for part in (observations, points, weights)]
+        still = tf.constant(is_poi, tf.float64)
+        looks = tf.concat([start[None], tf.reshape(others, (TESTS, p))], 0)
+
+        def toy(i: tf.Tensor, out: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            observed, here, weight = each[0][i], self._points(capacity, each[1][i]), each[2][i]
+            known = [c.known(constants, x) for c, x in zip(self._channels, here, strict=True)]
+
+            def objective(theta: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+                return self._likelihood(theta, constants, here, known, weight, observed)
+
+            def fit(
+                j: tf.Tensor, near: tf.Tensor, follow: tf.Tensor, out: tf.Tensor
+            ) -> tuple[tf.Tensor, ...]:
+                x = tf.where(j == 0, near[index], tests[tf.maximum(j - 1, 0)])
+                begin = tf.where(is_poi, x, near + follow * (x - near[index]))
+                theta, value, edm, _, _, curvature = minimise(
+                    objective, begin, ~is_poi | (j == 0), lower, upper
+                )
+                row = tf.stack([theta[index], value, edm, objective(looks[j])[0]])
+                follow = response(theta, curvature, index, lower, upper)
+                out = tf.tensor_scatter_nd_update(out, tf.stack([[i, j]]), row[None])
+                return j + 1, theta, follow, out
+
+            first = (tf.constant(0), start, still, out)
+            return i + 1, tf.while_loop(lambda j, *_: j < fits, fit, first)[-1]
+
+        nothing = tf.zeros((_TOYS, 1 + TESTS, 4), tf.float64)
+        return tf.while_loop(lambda i, _: i < count, toy, (tf.constant(0), nothing))[1]
 
     def _hessian_program(
         self, capacity: tuple[int, ...], request: tf.Tensor, points: tf.Tensor, weights: tf.Tensor
     ) -> tf.Tensor:
         """Parameters and fixed parameters; points; weights: to the second derivatives."""
         p = len(self.parameters)
-        theta, constants = request[:p], self._all.derive(request[p:])
+        theta, observations = request[:p], request[p : 2 * p]
+        constants = self._all.derive(request[2 * p :])
         total = tf.zeros((p, p), tf.float64)
         for channel, x, weight in zip(
             self._channels,
@@ -643,21 +825,22 @@ class CompiledLoss:
             tf.split(weights, capacity),
             strict=True,
         ):
+            into, known = self._all.spread(channel.index), channel.known(constants, x)
             local = tf.gather(theta, channel.index)
             with tf.GradientTape(persistent=True) as outer:
                 outer.watch(local)
                 with tf.GradientTape() as inner:
                     inner.watch(local)
-                    density, events = channel.evaluated(local, constants, x)
+                    mine = tf.linalg.matvec(into, local, transpose_a=True)
+                    density, events = channel.expected(mine, constants, x, known)
                     density = tf.where(weight != 0.0, density, 1.0)
                     value = events - tf.reduce_sum(weight * tf.math.log(density))
                 slopes = tf.unstack(inner.gradient(value, local))
-            total += channel.spread(
-                tf.stack([outer.gradient(s, local, unconnected_gradients="zero") for s in slopes])
+            bend = tf.stack(
+                [outer.gradient(s, local, unconnected_gradients="zero") for s in slopes]
             )
-        if self.loss.constraints:
-            total += self._constraints(theta, constants)[2]
-        return total
+            total += tf.matmul(into, tf.matmul(bend, into), transpose_a=True)
+        return total + self.constraints(theta, constants, observations)[2]
 
     def _asimov_program(
         self, capacity: tuple[int, ...], index: int, request: tf.Tensor
@@ -665,7 +848,9 @@ class CompiledLoss:
         """Parameters and setting: to facts about the Asimov set, its points and its weights."""
         del capacity
         p = len(self.parameters)
-        nodes, _, weights, facts = self._expectation(request[:p], index, *self._placed(request[p:]))
+        nodes, _, weights, *_, facts = self._expectation(
+            request[:p], index, *self._placed(request[p:])
+        )
         return facts, tf.concat([tf.reshape(x, [-1]) for x in nodes], 0), weights
 
     def _hypothesis_program(
@@ -678,15 +863,17 @@ class CompiledLoss:
     ) -> tf.Tensor:
         """What is asked; points; weights: to limits, facts and the two fits of the data."""
         p = len(self.parameters)
-        starts, lower, upper, flags, roots, setting = tf.split(
-            request, [2 * p, p, p, 3, len(asymptotics.BANDS), -1]
+        start, free_start, lower, upper, observations, flags, roots, setting = tf.split(
+            request, [p, p, p, p, p, 3, len(asymptotics.BANDS), -1]
         )
         events, constants, breakpoints = self._placed(setting)
         here, nodes = self._points(capacity, points), self._nodes()
         known = [c.known(constants, x) for c, x in zip(self._channels, here, strict=True)]
         found = asymptotics.answer(
             asymptotics.Question(
-                observed=lambda theta: self._likelihood(theta, constants, here, known, weights),
+                observed=lambda theta: self._likelihood(
+                    theta, constants, here, known, weights, observations
+                ),
                 expectation=lambda theta: self._expectation(
                     theta, index, events, constants, breakpoints
                 ),
@@ -698,10 +885,12 @@ class CompiledLoss:
                     ],
                     self._no_shapes(nodes),
                     tf.zeros(sum(nodes), tf.float64),
+                    tf.zeros(p, tf.float64),
                     tf.zeros(2, tf.float64),
                 ),
                 poi=index,
-                starts=tf.reshape(starts, (2, p)),
+                start=start,
+                free_start=free_start,
                 lower=lower,
                 upper=upper,
                 alpha=flags[0],
@@ -710,7 +899,7 @@ class CompiledLoss:
                 blind=flags[2] > 0,
             )
         )
-        numbers = tf.stack([found.sigma, found.errors[0]])
+        numbers = tf.stack([found.sigma, found.error])
         return tf.concat(
             [found.limits, numbers, found.asimov_set[-1], tf.reshape(found.fits, [-1])], 0
         )
@@ -722,17 +911,18 @@ class CompiledLoss:
         events: tf.Tensor,
         constants: tf.Tensor,
         breakpoints: tf.Tensor,
-    ) -> tuple[list[tf.Tensor], list[list[tf.Tensor]], tf.Tensor, tf.Tensor]:
+    ) -> tuple[list[tf.Tensor], list[list[tf.Tensor]], tf.Tensor, tf.Tensor, tf.Tensor]:
         """The Asimov set of parameters, inside a graph.
 
         Returns:
             points of each channel, shape (n, dimensions); shapes that no fit changes there; weights
-            of all points, one channel after the other; the largest relative difference between sums
-            and integrals, and the signal events per unit of the parameter of interest.
+            of all points, one channel after the other; what the constraints observe, which is the
+            parameters themselves; the largest relative difference between sums and integrals, and
+            the signal events per unit of the parameter of interest.
         """
         zero = tf.constant(0.0, tf.float64)
         sizes = self._nodes()
-        if self._binned:
+        if self.binned:
             points = [tf.zeros((n, 0), tf.float64) for n in sizes]
             widths = [tf.ones(n, tf.float64) for n in sizes]
             known = [c.known(constants, x) for c, x in zip(self._channels, points, strict=True)]
@@ -765,7 +955,7 @@ class CompiledLoss:
             missed.append(tf.math.divide_no_nan(of_signal, scale))
             weights.append(weight if channel.extended else weight * events[i])
         facts = tf.stack([tf.reduce_max(tf.stack(missed)), signal_per_poi])
-        return points, known, tf.concat(weights, 0), facts
+        return points, known, tf.concat(weights, 0), theta, facts
 
     def _no_shapes(self, sizes: Sequence[int]) -> list[list[tf.Tensor]]:
         """Zeros in the place of all shapes that no fit changes."""
@@ -787,6 +977,7 @@ class CompiledLoss:
         points: Sequence[tf.Tensor],
         known: Sequence[Sequence[tf.Tensor]],
         weights: tf.Tensor,
+        observations: tf.Tensor,
         *_: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Negative log-likelihood, gradient and expected curvature, inside a graph.
@@ -797,6 +988,7 @@ class CompiledLoss:
             points: of each channel, shape (n, dimensions).
             known: shapes that no fit changes at the points of each channel.
             weights: of all points, one channel after the other.
+            observations: of Gaussian constraints, shape (parameters,).
         """
         p = len(self.parameters)
         each = tf.split(weights, [x.shape[0] for x in points])
@@ -813,7 +1005,7 @@ class CompiledLoss:
             gradient += tf.linalg.matvec(found.lever, pull, transpose_a=True)
             curvature += tf.matmul(found.lever, tf.matmul(bend, found.lever), transpose_a=True)
         if self.loss.constraints:
-            extra = self._constraints(theta, constants)
+            extra = self.constraints(theta, constants, observations)
             return value + extra[0], gradient + extra[1], curvature + extra[2]
         return value, gradient, curvature
 
@@ -831,21 +1023,16 @@ def _gram(basis: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     return tf.stack([tf.linalg.matvec(basis, weights * row) for row in tf.unstack(basis)])
 
 
-def _columns(p: int) -> int:
-    """How many numbers a fit of p parameters is."""
-    return 3 + 2 * p + p * p
-
-
-def _minimum(rows: FloatArray, p: int) -> Minimum:
-    """Fits as the programs return them: one row each."""
-    theta, rest, gradient, curvature = np.split(rows, [p, p + 3, 2 * p + 3], axis=1)
-    value, edm, iterations = rest.T
-    return Minimum(theta, value, edm, iterations, gradient, curvature.reshape(-1, p, p))
-
-
-def _row(found: tuple[tf.Tensor, ...]) -> tf.Tensor:
-    """A fit as a row of numbers."""
-    return tf.concat([tf.reshape(each, [-1]) for each in found], 0)
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """While it traces, TensorFlow makes objects that stay, and the collector walks them all."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 # With a bare *args TensorFlow would take every call for a wrong one first, and format an error.
@@ -853,6 +1040,7 @@ _WITH_ARGUMENTS: dict[int, Callable[..., Any]] = {
     1: lambda traced: lambda a: traced(a),
     2: lambda traced: lambda a, b: traced(a, b),
     3: lambda traced: lambda a, b, c: traced(a, b, c),
+    4: lambda traced: lambda a, b, c, d: traced(a, b, c, d),
 }
 
 

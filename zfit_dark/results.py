@@ -33,7 +33,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 _FORMAT_NAME = "zfit_dark scan"
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _COMMON = (
     "level",
     "method",
@@ -44,9 +44,10 @@ _COMMON = (
     "poi_unit",
     "pseudo_data",
 )
-_PER_MASS = ("masses", "observed", "expected", "poi_hat", "poi_error", "p0", "valid", "warnings")
-_NUMBERS = ("masses", "observed", "expected", "poi_hat", "poi_error", "p0")
-_HIDDEN_IF_BLIND = ("observed", "poi_hat", "poi_error", "p0")
+_ESTIMATES = ("observed", "observed_error", "poi_hat", "poi_error", "p0")
+_NUMBERS = ("masses", "expected", *_ESTIMATES)
+_TEXTS = ("warnings", "how")
+_PER_MASS = (*_NUMBERS, "valid", *_TEXTS)
 _EXPECTED_COLUMNS = ("expected_m2", "expected_m1", "expected_median", "expected_p1", "expected_p2")
 _SETTINGS_THAT_ONLY_CHOOSE_MASSES = frozenset({"masses", "max_masses"})
 _PACKAGES = ("zfit-dark", "zfit", "hepstats", "tensorflow", "numpy", "scipy", "uproot")
@@ -70,7 +71,10 @@ class Limit:
         test_statistic: e.g. ``"qtilde"``.
         valid: Whether every fit behind these numbers converged.
         warnings: What a reader of the numbers has to know.
-        blind: The data was not looked at: `observed`, `poi_hat`, `poi_error`, `p0` are NaN.
+        blind: The data was not looked at: `observed`, its error, `poi_hat`, `poi_error`, `p0` are
+            NaN.
+        observed_error: Statistical error of `observed` if it was found by toys, else NaN.
+        how: Which method was used and why, if `method` is ``"auto"``.
 
     Raises:
         InputError: `expected` has not five numbers, `level` or `p0` is not a probability, or a
@@ -88,9 +92,11 @@ class Limit:
     valid: bool
     warnings: tuple[str, ...] = ()
     blind: bool = False
+    observed_error: float = math.nan
+    how: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("observed", "poi_hat", "poi_error", "p0", "level"):
+        for name in (*_ESTIMATES, "level"):
             object.__setattr__(self, name, float(getattr(self, name)))
         expected = tuple(float(value) for value in self.expected)
         if len(expected) != 5:
@@ -103,7 +109,7 @@ class Limit:
         _check_level(self.level)
         _check_p0(np.array([self.p0]))
         if self.blind:
-            for name in _HIDDEN_IF_BLIND:
+            for name in _ESTIMATES:
                 _check_hidden(f"Limit.{name}", np.array([getattr(self, name)]))
 
     @property
@@ -144,17 +150,19 @@ class Scan:
         masses: Scanned masses in GeV, increasing, shape (n,).
         observed: Observed upper limits in `poi_unit`, shape (n,).
         expected: Expected upper limits for -2, -1, 0, +1, +2 sigma, shape (n, 5).
+        observed_error: Statistical errors of those found by toys, NaN for others, shape (n,).
         poi_hat: Best fits, shape (n,).
         poi_error: Their uncertainties, shape (n,).
         p0: Local p-values of the data without signal, shape (n,).
         valid: Whether all fits of a mass converged, shape (n,).
         warnings: The warnings of each mass, n tuples.
+        how: Which method was used at each mass and why, if `method` is ``"auto"``; n texts.
         skipped: Hypotheses that were not scanned, in order of mass.
         level: Confidence level, e.g. 0.90.
         method: e.g. ``"asymptotic"``.
         test_statistic: e.g. ``"qtilde"``.
         blind: No number here comes from the data under the signal hypothesis: `observed`,
-            `poi_hat`, `poi_error` and `p0` are NaN.
+            its error, `poi_hat`, `poi_error` and `p0` are NaN.
         poi: Name of the parameter of interest.
         poi_label: The same as an axis label, may hold mathtext.
         poi_unit: Unit of the parameter, "" if it has none.
@@ -174,6 +182,8 @@ class Scan:
     p0: FloatArray
     valid: BoolArray
     warnings: tuple[tuple[str, ...], ...]
+    observed_error: FloatArray = field(default_factory=lambda: np.empty(0))
+    how: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     level: float
     method: str
@@ -191,7 +201,9 @@ class Scan:
         if not np.all(np.isfinite(masses)) or np.any(np.diff(masses) <= 0):
             raise InputError("Scan.masses must be finite and strictly increasing; sort them")
         object.__setattr__(self, "masses", masses)
-        for name in ("observed", "poi_hat", "poi_error", "p0"):
+        if not np.size(self.observed_error):
+            object.__setattr__(self, "observed_error", np.full(n, np.nan))
+        for name in _ESTIMATES:
             object.__setattr__(self, name, _frozen(f"Scan.{name}", getattr(self, name), (n,)))
         object.__setattr__(self, "expected", _frozen("Scan.expected", self.expected, (n, 5)))
         object.__setattr__(self, "valid", _frozen_flags("Scan.valid", self.valid, n))
@@ -199,6 +211,10 @@ class Scan:
             raise InputError(f"Scan.warnings has {len(self.warnings)} entries for {n} masses")
         warnings = tuple(_texts("Scan.warnings", texts) for texts in self.warnings)
         object.__setattr__(self, "warnings", warnings)
+        how = _texts("Scan.how", self.how or [""] * n)
+        if len(how) != n:
+            raise InputError(f"Scan.how has {len(how)} entries for {n} masses")
+        object.__setattr__(self, "how", how)
         skipped = tuple(sorted(self.skipped, key=lambda hypothesis: hypothesis.mass))
         object.__setattr__(self, "skipped", skipped)
         twice = Counter([*masses.tolist(), *(hypothesis.mass for hypothesis in skipped)])
@@ -211,7 +227,7 @@ class Scan:
         _check_level(self.level)
         _check_p0(self.p0)
         if self.blind:
-            for name in _HIDDEN_IF_BLIND:
+            for name in _ESTIMATES:
                 _check_hidden(f"Scan.{name}", getattr(self, name))
         object.__setattr__(self, "provenance", _plain_json(self.provenance))
 
@@ -262,13 +278,11 @@ class Scan:
         first = ordered[0]
         return cls(
             masses=mass[order],
-            observed=np.array([limit.observed for limit in ordered]),
             expected=np.array([limit.expected for limit in ordered]),
-            poi_hat=np.array([limit.poi_hat for limit in ordered]),
-            poi_error=np.array([limit.poi_error for limit in ordered]),
-            p0=np.array([limit.p0 for limit in ordered]),
+            **{name: np.array([getattr(limit, name) for limit in ordered]) for name in _ESTIMATES},
             valid=np.array([limit.valid for limit in ordered]),
             warnings=tuple(limit.warnings for limit in ordered),
+            how=tuple(limit.how for limit in ordered),
             skipped=skipped,
             level=first.level,
             method=first.method,
@@ -308,7 +322,7 @@ class Scan:
         content["provenance"] = self.provenance
         content |= {name: _encode(getattr(self, name).tolist()) for name in _NUMBERS}
         content["valid"] = self.valid.tolist()
-        content["warnings"] = self.warnings
+        content |= {name: getattr(self, name) for name in _TEXTS}
         content["skipped"] = [{"mass": s.mass, "reason": s.reason} for s in self.skipped]
         lines = (
             f"{json.dumps(key)}: {json.dumps(value, allow_nan=False, ensure_ascii=False)}"
@@ -334,6 +348,8 @@ class Scan:
         _check_format(content, where)
         try:
             skipped = tuple(Skipped(_decode(s["mass"]), s["reason"]) for s in content["skipped"])
+            content.setdefault("observed_error", [])  # format 1 had neither
+            content.setdefault("how", [])
             numbers: dict[str, Any] = {name: _decode(content[name]) for name in _NUMBERS}
             numbers["expected"] = numbers["expected"] or np.empty((0, 5))
             return cls(
@@ -341,6 +357,7 @@ class Scan:
                 **numbers,
                 valid=content["valid"],
                 warnings=tuple(tuple(texts) for texts in content["warnings"]),
+                how=tuple(content["how"]),
                 skipped=skipped,
                 provenance=content["provenance"],
             )
@@ -352,14 +369,15 @@ class Scan:
     def to_pandas(self) -> pandas.DataFrame:
         """All hypotheses in order of mass, also the skipped ones, as a table.
 
-        Columns: ``mass_GeV, observed, expected_m2, expected_m1, expected_median, expected_p1,
-        expected_p2, poi_hat, poi_error, p0, significance, valid, warnings``. A skipped mass has
-        NaN for all numbers, a missing `valid` (the column is nullable) and the text
-        ``not scanned: <reason>`` in `warnings`.
+        Columns: ``mass_GeV, observed, observed_error, expected_m2, expected_m1, expected_median,
+        expected_p1, expected_p2, poi_hat, poi_error, p0, significance, valid, warnings, how``. A
+        skipped mass has NaN for all numbers, a missing `valid` (the column is nullable) and the
+        text ``not scanned: <reason>`` in `warnings`.
         """
         import pandas as pd
 
         columns: dict[str, Any] = {"mass_GeV": self.masses, "observed": self.observed}
+        columns["observed_error"] = self.observed_error
         columns |= dict(zip(_EXPECTED_COLUMNS, self.expected.T, strict=True))
         columns |= {name: getattr(self, name) for name in ("poi_hat", "poi_error", "p0")}
         columns["significance"] = self.significance
@@ -372,6 +390,7 @@ class Scan:
         texts = ["; ".join(texts) for texts in self.warnings]
         texts += [f"not scanned: {hypothesis.reason}" for hypothesis in self.skipped]
         frame["warnings"] = pd.array(texts, dtype="str")
+        frame["how"] = pd.array([*self.how, *("" for _ in self.skipped)], dtype="str")
         ordered: pandas.DataFrame = frame.sort_values("mass_GeV", ignore_index=True)
         return ordered
 
@@ -438,13 +457,15 @@ class Scan:
         columns: dict[str, Any] = {
             name: np.concatenate([getattr(self, name), getattr(other, name)[new]])[order]
             for name in _PER_MASS
-            if name != "warnings"
+            if name not in _TEXTS
         }
-        warnings = [*self.warnings, *(other.warnings[k] for k in np.flatnonzero(new))]
+        for name in _TEXTS:
+            theirs = getattr(other, name)
+            texts = [*getattr(self, name), *(theirs[k] for k in np.flatnonzero(new))]
+            columns[name] = tuple(texts[k] for k in order)
         return replace(
             self,
             **columns,
-            warnings=tuple(warnings[k] for k in order),
             skipped=tuple(Skipped(mass, reason) for mass, reason in reasons.items()),
             provenance=_merged_provenance(self.provenance, other.provenance),
         )
@@ -468,7 +489,7 @@ class Scan:
             poi_unit: Its unit.
 
         Returns:
-            A scan with the same p-values. `poi_hat` and `poi_error` are NaN: a limit maps, an
+            A scan with the same p-values. `poi_hat` and all errors are NaN: a limit maps, an
             estimate with its error does not. A mass where `function` gives no finite number for
             a finite limit carries a warning; a limit that is NaN stays NaN.
 
@@ -500,6 +521,7 @@ class Scan:
         return replace(
             self,
             observed=observed,
+            observed_error=np.full(n, np.nan),
             expected=expected,
             poi_hat=np.full(n, np.nan),
             poi_error=np.full(n, np.nan),
@@ -791,7 +813,9 @@ def _yes_no(flag: bool) -> str:
 
 
 def _same_result(one: Scan, i: int, other: Scan, j: int) -> bool:
-    if one.warnings[i] != other.warnings[j] or one.valid[i] != other.valid[j]:
+    if one.valid[i] != other.valid[j]:
+        return False
+    if any(getattr(one, name)[i] != getattr(other, name)[j] for name in _TEXTS):
         return False
     return all(
         np.array_equal(getattr(one, name)[i], getattr(other, name)[j], equal_nan=True)

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from zfit_dark.errors import InputError
+from zfit_dark.frequentist import Toys
 from zfit_dark.likelihood import Likelihood
 from zfit_dark.limits import TestStatistic, asked
 from zfit_dark.profile import compiled
@@ -32,6 +33,7 @@ def scan(
     test_statistic: TestStatistic = "qtilde",
     *,
     blind: bool = False,
+    toys: Toys | None = None,
     executor: Executor | None = None,
     progress: bool = True,
     poi_label: str = "",
@@ -50,6 +52,7 @@ def scan(
         method: see ``upper_limit``.
         test_statistic: see ``upper_limit``.
         blind: expected limits only; see ``upper_limit``.
+        toys: see ``upper_limit``; all masses have the same seed.
         executor: where hypotheses are worked on, several at a time: a thread pool; by default one
             with a thread for every core. The limits do not depend on it.
         progress: show a progress bar on standard error.
@@ -74,7 +77,7 @@ def scan(
         move: Callable[[float], Any] = model.move_to
         why_not: Callable[[float], str | None] = model.why_not
     else:
-        move, why_not = _mover(model, mass), _always
+        move, why_not = _mover(model, mass)
     reasons = {float(hypothesis): why_not(float(hypothesis)) for hypothesis in hypotheses}
     skipped = [Skipped(m, reason) for m, reason in reasons.items() if reason is not None]
     wanted = [m for m, reason in reasons.items() if reason is None]
@@ -86,20 +89,21 @@ def scan(
         raise InputError(
             f"a {type(executor).__name__} cannot share one model: give a ThreadPoolExecutor"
         )
+    plan = Toys() if toys is None else toys
     before = None if isinstance(model, Likelihood) else float(mass.value())
 
     def tasks() -> Iterator[Callable[[], Limit]]:
         for hypothesis in _shown(wanted, progress):
             with ALONE:
                 move(hypothesis)
-                task = asked(model, poi, level, method, test_statistic, blind=blind)
+                task = asked(model, poi, level, method, test_statistic, blind, plan)
             yield task
 
     try:
         limits = _worked_out(tasks(), executor)
     finally:
         if before is not None:
-            mass.set_value(before)
+            mass.assign(before)
     return Scan.from_limits(
         wanted,
         limits,
@@ -118,7 +122,7 @@ def _worked_out(tasks: Iterator[Callable[[], Limit]], executor: Executor | None)
     A task is taken up only when there is hardly any left to do, so that few samples are held.
     """
     limits = [next(tasks)()]  # compiles, once for all
-    cores = os.cpu_count() or 1
+    cores = _cores()
     with ThreadPoolExecutor(cores) if executor is None else nullcontext(executor) as pool:
         running: deque[Future[Limit]] = deque()
         for task in tasks:
@@ -129,8 +133,15 @@ def _worked_out(tasks: Iterator[Callable[[], Limit]], executor: Executor | None)
     return limits
 
 
-def _mover(loss: Any, mass: Any) -> Callable[[float], Any]:
-    """What takes the signal of a loss to a mass."""
+def _cores() -> int:
+    """Cores that this process may use; a batch system often leaves it a few of many."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _mover(loss: Any, mass: Any) -> tuple[Callable[[float], Any], Callable[[float], str | None]]:
+    """What takes the signal of a loss to a mass, and what tells why it cannot be taken there."""
     if mass is None:
         raise InputError("give mass=, the fixed parameter of the loss that the signal is built on")
     if mass not in loss.get_params(floating=False):
@@ -138,7 +149,14 @@ def _mover(loss: Any, mass: Any) -> Callable[[float], Any]:
             f"{getattr(mass, 'name', mass)!r} is not a fixed parameter of the loss: "
             "make it with floating=False"
         )
-    return mass.set_value  # type: ignore[no-any-return]
+    low, high = (None if edge is None else float(edge) for edge in (mass.lower, mass.upper))
+
+    def why_not(hypothesis: float) -> str | None:
+        if (low is None or hypothesis >= low) and (high is None or hypothesis <= high):
+            return None
+        return f"outside the limits of parameter {mass.name}, {low} to {high}"
+
+    return mass.assign, why_not  # set_value looks at the limits, and takes 3 ms for it
 
 
 def _shown(masses: Sequence[float], progress: bool) -> Iterator[float]:
@@ -155,10 +173,6 @@ def _shown(masses: Sequence[float], progress: bool) -> Iterator[float]:
         for mass in masses:
             yield mass
             bar.update(task, advance=1, description=f"{mass:.4g} GeV")
-
-
-def _always(_: float) -> None:
-    """A loss can be taken to any mass."""
 
 
 def _reasons(skipped: Iterable[Skipped]) -> str:

@@ -101,6 +101,10 @@ class Parameters:
             ]
         )
 
+    def spread(self, index: Sequence[int]) -> tf.Tensor:
+        """From some of the floating parameters to all, shape (len(index), floating)."""
+        return tf.constant(np.eye(len(self.floating))[list(index)])
+
     def of(self, params: Any) -> list[int]:
         """Where the floating ones among some parameters stand."""
         return [i for i, parameter in enumerate(self.floating) if parameter in params]
@@ -131,20 +135,29 @@ class Constraints:
     Args:
         constraints: those of the loss.
         parameters: its parameters.
+
+    Attributes:
+        observed: what Gaussian constraints observed, shape (parameters,); 0 for parameters that
+            have none.
+        scatter: times normal random numbers how that scatters, shape (parameters, parameters).
+        others: constraints that are not Gaussian, or the second ones of their parameters.
     """
 
     def __init__(self, constraints: Sequence[Any], parameters: Parameters) -> None:
         self.parameters = parameters
         size = len(parameters.floating)
-        self._centre, self._weight = np.zeros(size), np.zeros((size, size))
-        self._constant, self._others = 0.0, []
+        self.observed: FloatArray = np.zeros(size)
+        self.scatter: FloatArray = np.zeros((size, size))
+        self._weight: FloatArray = np.zeros((size, size))
+        self._constant, self.others = 0.0, []
         for constraint in constraints:
             if not self._is_parabola(constraint):
-                self._others.append(constraint)
+                self.others.append(constraint)
                 continue
             index = [parameters.floating.index(p) for p in constraint.params.values()]
-            self._centre[index] = [float(value) for value in constraint.observation]
+            self.observed[index] = [float(value) for value in constraint.observation]
             covariance = np.asarray(constraint.covariance)
+            self.scatter[np.ix_(index, index)] = np.linalg.cholesky(covariance)
             self._weight[np.ix_(index, index)] += np.linalg.inv(covariance)
             self._constant += 0.5 * np.linalg.slogdet(2 * np.pi * covariance)[1]
 
@@ -159,24 +172,30 @@ class Constraints:
         return not known and not any(hasattr(o, "value") for o in constraint.observation)
 
     def __call__(
-        self, theta: tf.Tensor, constants: tf.Tensor
+        self, theta: tf.Tensor, constants: tf.Tensor, observed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Value, gradient and second derivatives."""
-        away, curvature = theta - self._centre, tf.constant(self._weight)
+        """Value, gradient and second derivatives.
+
+        Args:
+            theta: all floating parameters.
+            constants: the fixed and the derived ones.
+            observed: in the place of the attribute: that of the data, of an Asimov set or of a toy.
+        """
+        away, curvature = theta - observed, tf.constant(self._weight)
         gradient = tf.linalg.matvec(curvature, away)
         value = self._constant + 0.5 * tf.reduce_sum(away * gradient)
-        if not self._others:
+        if not self.others:
             return value, gradient, curvature
-        depends = set().union(*(c.get_params(floating=True) for c in self._others))
+        depends = set().union(*(c.get_params(floating=True) for c in self.others))
         index = self.parameters.of(depends)
-        spread = tf.constant(np.eye(len(self._centre))[index])
+        spread = self.parameters.spread(index)
         local = tf.gather(theta, index)
         with tf.GradientTape(persistent=True) as outer:
             outer.watch(local)
             with tf.GradientTape() as inner:
                 inner.watch(local)
                 with self.parameters.at(index, tf.unstack(local), constants):
-                    more = tf.add_n([tf.reshape(c.value(), []) for c in self._others])
+                    more = tf.add_n([tf.reshape(c.value(), []) for c in self.others])
             slopes = tf.unstack(inner.gradient(more, local, unconnected_gradients="zero"))
         bend = tf.stack(
             [outer.gradient(slope, local, unconnected_gradients="zero") for slope in slopes]
@@ -237,10 +256,8 @@ class Term:
             self._traced = self._trace(constants.shape[0])
         local = tf.gather(theta, tf.constant(self.index, tf.int32))
         shape, slopes = self._traced(local, constants, points)
-        if self.dimensions:  # lost where zfit evaluates
-            shape = tf.ensure_shape(shape, [points.shape[0]])
-            slopes = tf.ensure_shape(slopes, [len(self.index), points.shape[0]])
-        return shape, slopes
+        n = points.shape[0]  # lost in the graph for any number
+        return tf.ensure_shape(shape, [n]), tf.ensure_shape(slopes, [len(self.index), n])
 
     def obstacle(self, constants: int) -> str | None:
         """Why the shape cannot be compiled, or None if it can.
@@ -289,8 +306,7 @@ class Term:
             shape, slopes = tf.numpy_function(
                 self._evaluated, [theta, constants, points], [tf.float64, tf.float64]
             )
-            size = points.shape[0] if self.dimensions else None
-            return tf.ensure_shape(shape, [size]), tf.ensure_shape(slopes, [len(self.index), size])
+            return shape, slopes
         if not self.index:
             shape = self.value(theta, constants, points)
             return shape, tf.zeros((0, 1), tf.float64) * shape[None]
@@ -325,7 +341,6 @@ class Term:
         """Shape at points and its slopes, by zfit itself and by differences."""
         moving = [self.parameters.floating[i] for i in self.index]
         fixed = self.parameters.fixed
-
         lower, upper = self.parameters.lower[self.index], self.parameters.upper[self.index]
 
         def at(values: FloatArray) -> FloatArray:
@@ -425,7 +440,7 @@ class Channel:
                     if of is not None
                 ]
         slopes = [tape.gradient(v, local, unconnected_gradients="zero") for v in values]
-        return tf.stack(values), tf.matmul(tf.stack(slopes), self._spread(self._index))
+        return tf.stack(values), tf.matmul(tf.stack(slopes), self.parameters.spread(self._index))
 
     def known(self, constants: tf.Tensor, points: tf.Tensor) -> list[tf.Tensor]:
         """Shapes that no fit changes, of the first ``constant`` terms, shape (n,) each."""
@@ -454,7 +469,7 @@ class Channel:
             shape, slope = term.shape(theta, constants, points)
             rows.append(shape)
             slopes.append(own * slope)
-            into.append(self._spread(term.index))
+            into.append(self.parameters.spread(term.index))
         basis = tf.concat([tf.stack(rows), *slopes], 0)
         integral = tf.zeros_like(basis[:, 0])
         if self.extended and self.binned:
@@ -520,41 +535,6 @@ class Channel:
         edges = [edge if isinstance(edge, float) else value(edge) for edge in self._holes]
         edges += [self._ends[1]] * (number - self.edges)
         return np.sort(np.clip([*self._ends, *edges], *self._ends))[:number]
-
-    def evaluated(
-        self, local: tf.Tensor, constants: tf.Tensor, points: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Density and integral as ``expected`` gives them, to be differentiated twice.
-
-        Args:
-            local: the parameters of ``index``.
-            constants: the fixed and the derived ones.
-            points: shape (n, dimensions).
-        """
-        place = {i: k for k, i in enumerate(self.index)}
-        density, events = tf.constant(0.0, tf.float64), tf.constant(0.0, tf.float64)
-        for term in self.terms:
-            own = [local[place[i]] for i in term.index]
-            shape = term.value(tf.stack(own) if own else local[:0], constants, points)
-            of_term = tf.constant(1.0, tf.float64)
-            if term.own_yield is not None:
-                values = [local[place[i]] for i in term.yield_index]
-                with self.parameters.at(term.yield_index, values, constants):
-                    of_term = tf.convert_to_tensor(term.own_yield.value(), tf.float64)
-                events += tf.reshape(of_term, [])
-            density += of_term * shape
-        if self.binned and self.extended:
-            events = tf.reduce_sum(density)
-        return density, events
-
-    def spread(self, matrix: tf.Tensor) -> tf.Tensor:
-        """A matrix among the parameters of ``index`` as one among all."""
-        into = self._spread(self.index)
-        return tf.matmul(into, tf.matmul(matrix, into), transpose_a=True)
-
-    def _spread(self, index: Sequence[int]) -> tf.Tensor:
-        """From some parameters to all, shape (len(index), parameters)."""
-        return tf.constant(np.eye(len(self.parameters.floating))[list(index)])
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,331 @@
+"""Pseudo-experiments: drawn from a model with all that fluctuates, fitted by the compiled loss.
+
+A toy has its own number of events in every channel (Poisson, if the loss is extended) and its own
+observed values of the Gaussian constraints. It is a function of the seed, of the parameter of
+interest it is drawn with and of its number alone: batches and threads change nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from zfit_dark.errors import InputError
+from zfit_dark.newton import EDM_TOLERANCE, FloatArray
+from zfit_dark.profile import TESTS, CompiledLoss, Sample, Setting
+
+BATCH = 64
+"""Toys that a thread takes up at a time."""
+
+_GRID = 4096
+_REFINED = 1e-6
+_MOST_REFINEMENTS = 40
+
+
+class Draw(NamedTuple):
+    """One pseudo-experiment.
+
+    Attributes:
+        points: one array a channel, shape (points, observables); shape (bins, 0) if binned.
+        weights: one array a channel, shape (points,); counts if binned.
+        observations: what the constraints observed, shape (parameters,).
+    """
+
+    points: tuple[FloatArray, ...]
+    weights: tuple[FloatArray, ...]
+    observations: FloatArray
+
+
+class Table(NamedTuple):
+    """A density on straight lines between points, for drawing from it.
+
+    Attributes:
+        x: ascending points, a jump of the density between two neighbouring floats.
+        density: at the points.
+        integral: up to each point.
+    """
+
+    x: FloatArray
+    density: FloatArray
+    integral: FloatArray
+
+    def draw(self, uniform: FloatArray) -> FloatArray:
+        """Points for uniform random numbers in [0, 1)."""
+        wanted = uniform * self.integral[-1]
+        cell = np.searchsorted(self.integral, wanted, side="right") - 1
+        cell = np.clip(cell, 0, self.x.size - 2)
+        width = self.x[cell + 1] - self.x[cell]
+        rest, low, high = wanted - self.integral[cell], self.density[cell], self.density[cell + 1]
+        root = np.sqrt(np.maximum((width * low) ** 2 + 2 * width * (high - low) * rest, 0.0))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            part = np.where(rest > 0, 2 * rest / (width * low + root), 0.0)
+        found: FloatArray = self.x[cell] + np.clip(part, 0.0, 1.0) * width
+        return found
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How pseudo-experiments of a model are made.
+
+    Attributes:
+        theta: all parameters, shape (parameters,).
+        fixed: the fixed ones.
+        poi: the value of the parameter of interest among them.
+        events: expected in each channel; of its data, if the loss is not extended.
+        tables: of each channel's density; for a binned one the expected counts of its bins.
+        extended: whether the number of events fluctuates.
+        spread: times normal random numbers what the constraints' observations scatter by, shape
+            (parameters, parameters).
+    """
+
+    theta: FloatArray
+    fixed: FloatArray
+    poi: float
+    events: tuple[float, ...]
+    tables: tuple[Table | FloatArray, ...]
+    extended: bool
+    spread: FloatArray
+
+    def draw(self, seed: int, toy: int) -> Draw:
+        """The pseudo-experiment of a number."""
+        stream = int(np.float64(self.poi).view(np.uint64))
+        philox = np.random.Philox(key=[seed, stream], counter=[0, 0, 0, toy])
+        random, points, weights = np.random.Generator(philox), [], []
+        for events, table in zip(self.events, self.tables, strict=True):
+            if isinstance(table, Table):
+                n = int(random.poisson(events)) if self.extended else round(events)
+                points.append(table.draw(random.random(n))[:, None])
+                weights.append(np.ones(n))
+            else:
+                points.append(np.empty((table.size, 0)))
+                shares = table / table.sum()
+                counts = (
+                    random.poisson(table)
+                    if self.extended
+                    else random.multinomial(round(events), shares)
+                )
+                weights.append(counts.astype(float))
+        observations = self.theta + self.spread @ random.standard_normal(self.theta.size)
+        return Draw(tuple(points), tuple(weights), observations)
+
+
+def recipe(ours: CompiledLoss, theta: FloatArray, poi: Any, data: Sample) -> Recipe:
+    """How pseudo-experiments of these parameters are made.
+
+    Args:
+        ours: the compiled loss.
+        theta: shape (parameters,).
+        poi: the parameter of interest.
+        data: stands where the toys shall, and has as many events if the loss is not extended.
+
+    Raises:
+        InputError: if a channel has more than one observable, a density is negative or not a
+            number, or a constraint is not Gaussian.
+    """
+    if names := ", ".join(type(each).__name__ for each in ours.constraints.others):
+        raise InputError(
+            f"toys need Gaussian constraints, one for each parameter; there is also: {names}"
+        )
+    setting = data.setting
+    if ours.binned:
+        found = ours.densities(theta, [np.empty(n) for n in data.capacity], fixed=setting.fixed)
+        tables: list[Table | FloatArray] = [each.density for each in found]
+        sums = [float(each.density.sum()) for each in found]
+    else:
+        made = _tables(
+            lambda points: ours.densities(theta, points, fixed=setting.fixed), setting.breakpoints
+        )
+        tables, sums = list(made), [float(each.integral[-1]) for each in made]
+    for model, table in zip(ours.loss.model, tables, strict=True):
+        density = table.density if isinstance(table, Table) else table
+        if not (np.isfinite(density).all() and (density >= 0).all() and density.sum() > 0):
+            raise InputError(
+                f"no toys: the density of {model.name} is negative or not a number somewhere"
+            )
+    extended = not setting.events
+    return Recipe(
+        theta=theta,
+        fixed=setting.fixed,
+        poi=float(theta[ours.index(poi)]),
+        events=tuple(sums) if extended else setting.events,
+        tables=tuple(tables),
+        extended=extended,
+        spread=ours.constraints.scatter,
+    )
+
+
+def _tables(
+    densities: Callable[[list[FloatArray]], Any], breakpoints: Sequence[FloatArray]
+) -> list[Table]:
+    """Densities between their breakpoints, on cells halved until straight lines do.
+
+    Args:
+        densities: points of all channels to what is expected there.
+        breakpoints: of each channel.
+    """
+
+    def at(points: Sequence[FloatArray]) -> list[FloatArray]:
+        """Densities, asked for in blocks of the same size so that one program does it."""
+        longest = max(len(x) for x in points)
+        found: list[list[FloatArray]] = [[] for _ in points]
+        for first in range(0, longest, _GRID):
+            blocks = [x[first : first + _GRID] for x in points]
+            padded = [
+                np.append(b, np.full(_GRID - b.size, x[0]))
+                for b, x in zip(blocks, points, strict=True)
+            ]
+            for mine, each, block in zip(found, densities(padded), blocks, strict=True):
+                mine.append(each.density[: block.size])
+        return [np.concatenate(mine) for mine in found]
+
+    x = [_cells(edges) for edges in breakpoints]
+    f = at(x)
+    suspect = [np.ones(each.size - 1, bool) for each in x]
+    for _ in range(_MOST_REFINEMENTS):
+        middle = [0.5 * (a[:-1] + a[1:]) for a in x]
+        # between neighbouring floats there is no middle: that is a jump
+        inside = [
+            s & (m > a[:-1]) & (m < a[1:]) for s, m, a in zip(suspect, middle, x, strict=True)
+        ]
+        if not any(each.any() for each in inside):
+            break
+        asked = [m[i] if i.any() else a[:1] for m, i, a in zip(middle, inside, x, strict=True)]
+        for c, density in enumerate(at(asked)):
+            where = np.flatnonzero(inside[c])
+            if not where.size:
+                suspect[c] = np.zeros(x[c].size - 1, bool)
+                continue
+            width = np.diff(x[c])
+            area = float(np.sum(0.5 * width * (f[c][1:] + f[c][:-1])))
+            away = np.abs(density - 0.5 * (f[c][where] + f[c][where + 1])) * width[where]
+            bent = np.zeros(x[c].size - 1, bool)
+            bent[where] = away > _REFINED * area / _GRID
+            x[c] = np.insert(x[c], where + 1, middle[c][where])
+            f[c] = np.insert(f[c], where + 1, density)
+            # both halves of a cell that was bent are looked at again
+            was = np.zeros(bent.size, int)
+            was[where] = 1
+            suspect[c] = np.repeat(bent, 1 + was)
+    return [
+        Table(a, b, np.concatenate([[0.0], np.cumsum(0.5 * np.diff(a) * (b[1:] + b[:-1]))]))
+        for a, b in zip(x, f, strict=True)
+    ]
+
+
+def _cells(breakpoints: FloatArray) -> FloatArray:
+    """Points to begin with: evenly between breakpoints, and on both sides of each."""
+    edges = np.unique(breakpoints)
+    share = np.diff(edges) / (edges[-1] - edges[0])
+    pieces = [
+        np.linspace(np.nextafter(low, high), np.nextafter(high, low), max(int(_GRID * part), 3))
+        for low, high, part in zip(edges[:-1], edges[1:], share, strict=True)
+    ]
+    return np.unique(np.concatenate(pieces))
+
+
+class Fits(NamedTuple):
+    """Fits of pseudo-experiments; NaN where one did not converge.
+
+    Attributes:
+        best: free best fit of the parameter of interest, shape (toys,).
+        lowest: negative log-likelihood there, shape (toys,).
+        values: that of the fits at given values of the parameter of interest, shape (toys, values).
+        truth: that of the parameters the toys were drawn with, shape (toys,).
+        others: that of other parameters, which go with the values, shape (toys, values).
+    """
+
+    best: FloatArray
+    lowest: FloatArray
+    values: FloatArray
+    truth: FloatArray
+    others: FloatArray
+
+    @property
+    def failed(self) -> int:
+        """How many toys have a fit that did not converge."""
+        return int((~np.isfinite(self.lowest) | ~np.isfinite(self.values).all(axis=1)).sum())
+
+
+def fitted(
+    ours: CompiledLoss,
+    recipe: Recipe,
+    poi: Any,
+    at: Sequence[float] | FloatArray,
+    others: FloatArray,
+    toys: range,
+    seed: int,
+    *,
+    not_below: float = -np.inf,
+    threads: int | None = None,
+    batch: int = BATCH,
+) -> Fits:
+    """Draw pseudo-experiments and fit them, freely and at values of the parameter of interest.
+
+    What Newton's steps do not bring down is left to Minuit.
+
+    Args:
+        ours: the compiled loss.
+        recipe: what is drawn.
+        poi: the parameter of interest.
+        at: values of the parameter of interest, at most ``profile.TESTS``.
+        others: parameters at which the likelihood is wanted, too, shape (values, parameters).
+        toys: numbers of the toys.
+        seed: of the random numbers.
+        not_below: a lower limit of the parameter of interest in the free fit.
+        threads: that share the work; one a core if not given.
+        batch: toys that a thread takes up at a time; the results do not depend on it.
+
+    Raises:
+        InputError: if too many values are asked for at once.
+    """
+    tests = np.asarray(at, float)
+    if tests.size > TESTS:
+        raise InputError(f"{tests.size} values of the parameter of interest; at most {TESTS}")
+    if not ours.binned:
+        # so many that no toy ever needs a larger program
+        ours.reserve([int(n + 10 * np.sqrt(n) + 20) for n in recipe.events])
+
+    def work(numbers: range) -> FloatArray:
+        draws = [recipe.draw(seed, toy) for toy in numbers]
+        found = ours.fit_toys(draws, recipe.theta, poi, tests, others, recipe.fixed, not_below)
+        for i, draw in enumerate(draws):
+            if not (found[i, :, 2] <= EDM_TOLERANCE).all():
+                found[i, :, :3] = _by_minuit(ours, draw, recipe, poi, tests, not_below)
+        return found
+
+    batches = [toys[i : i + batch] for i in range(0, len(toys), batch)]
+    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+        rows = [np.empty((0, 1 + tests.size, 4)), *pool.map(work, batches)]
+    best, value, edm, looked = np.moveaxis(np.concatenate(rows), 2, 0)
+    value = np.where(edm <= EDM_TOLERANCE, value, np.nan)
+    return Fits(best[:, 0], value[:, 0], value[:, 1:], looked[:, 0], looked[:, 1:])
+
+
+def _by_minuit(
+    ours: CompiledLoss,
+    draw: Draw,
+    recipe: Recipe,
+    poi: Any,
+    tests: FloatArray,
+    not_below: float,
+) -> FloatArray:
+    """A toy once more, with Minuit where Newton's steps fail: rows of best fit, value and EDM."""
+    index = ours.index(poi)
+    setting = Setting(recipe.fixed, (), recipe.events)
+    sample = ours.sample(draw.points, draw.weights, setting, draw.observations)
+    start = np.tile(recipe.theta, (1 + tests.size, 1))
+    start[1:, index] = tests
+    free = np.ones(start.shape, bool)
+    free[1:, index] = False
+    minimum = ours.fit(sample, start, free)
+    # on its way to a negative signal a fit may meet a negative density: then it has none
+    edge = not_below if minimum.converged[0] else max(not_below, 0.0)
+    if not minimum.converged[0] or minimum.theta[0, index] < edge:
+        start[0, index], free[0, index] = edge, False
+        minimum = ours.fit(sample, start, free)
+    return np.column_stack([minimum.theta[:, index], minimum.value, minimum.edm])

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from zfit_dark.errors import InputError
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["ChannelFit", "Fit", "Limit", "Scan", "Skipped", "new_provenance"]
+__all__ = ["ChannelFit", "Fit", "GlobalSignificance", "Limit", "Scan", "Skipped", "new_provenance"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -125,6 +125,28 @@ class Limit:
 
 
 # -- Scan -----------------------------------------------------------------------------------
+
+
+class GlobalSignificance(NamedTuple):
+    """How unlikely the largest excess of a scan is, wherever it might have been.
+
+    Attributes:
+        mass: Where the largest excess is, in GeV.
+        local_p0: Its p-value there.
+        local: The significance of that, in standard deviations.
+        p0: The probability, without a signal, of an excess as large as this at any mass.
+        p0_error: Its standard deviation.
+        significance: The significance of `p0`, at least 0.
+        crossings: How many times the significance rises above the threshold along the scan.
+    """
+
+    mass: float
+    local_p0: float
+    local: float
+    p0: float
+    p0_error: float
+    significance: float
+    crossings: int
 
 
 @dataclass(frozen=True)
@@ -305,6 +327,49 @@ class Scan:
         """Masses with a fit that did not converge or with a warning, shape (n,)."""
         warned = np.array([bool(texts) for texts in self.warnings], dtype=np.bool_)
         return ~self.valid | warned
+
+    def global_significance(self, threshold: float = 0.7) -> GlobalSignificance:
+        """The significance of the largest excess with the look-elsewhere effect.
+
+        The p-value is that of the excess in each stretch of the scan, plus the rises above its
+        height that are expected along the scan. They are inferred from those above a low threshold
+        in the scan itself: ``N exp(-(Z^2 - threshold^2) / 2)``. The masses must be no further apart
+        than the resolution, or rises are missed. A stretch ends where hypotheses were skipped.
+
+        Args:
+            threshold: The low height, in standard deviations.
+
+        Raises:
+            InputError: The scan is blind, no p-value is valid, or the threshold is not positive.
+
+        Source: E. Gross, O. Vitells, Eur. Phys. J. C 70 (2010) 525, arXiv:1005.1891, equation 3.
+        """
+        if not 0 < threshold < math.inf:
+            raise InputError(
+                f"threshold={threshold}: give a positive number of standard deviations"
+            )
+        known = self.valid & np.isfinite(self.p0)
+        if not known.any():
+            raise InputError("the scan has no valid p-value: it is blind, or all its fits failed")
+        masses, heights = self.masses[known], self.significance[known]
+        gaps = np.searchsorted(masses, [hypothesis.mass for hypothesis in self.skipped])
+        stretches = [part for part in np.split(heights, np.unique(gaps)) if part.size]
+        crossings = sum(
+            int(np.sum((part[1:] > threshold) & (part[:-1] <= threshold))) for part in stretches
+        )
+        top = int(np.argmax(heights))
+        local, p_local = float(heights[top]), float(self.p0[known][top])
+        higher = math.exp(-max(local**2 - threshold**2, 0.0) / 2)
+        p_global = min(len(stretches) * p_local + crossings * higher, 1.0)
+        return GlobalSignificance(
+            mass=float(masses[top]),
+            local_p0=p_local,
+            local=local,
+            p0=p_global,
+            p0_error=math.sqrt(max(crossings, 1)) * higher,
+            significance=float(_significance(np.array([p_global]))[0]),
+            crossings=crossings,
+        )
 
     # -- files ------------------------------------------------------------------------------
 
@@ -560,6 +625,11 @@ class Scan:
             lines.append(
                 f"largest local significance: {self.significance[top]:.2f} sigma"
                 f" (p0 = {self.p0[top]:.3g}) at {self.masses[top]:.4g} GeV"
+            )
+            overall = self.global_significance()
+            lines.append(
+                f"anywhere in the scan: {overall.significance:.2f} sigma"
+                f" (p0 = {overall.p0:.2g} +- {overall.p0_error:.1g}, Gross-Vitells)"
             )
         flagged = self.flagged
         not_converged = int(np.sum(~self.valid))

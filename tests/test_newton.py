@@ -394,6 +394,26 @@ def test_curvature_bent_downwards_is_left_behind() -> None:
     np.testing.assert_allclose(found.theta[:, 0], [1.0, -1.0], atol=1e-4)
 
 
+@pytest.mark.parametrize("events", [1.0, 2.0, 6.0, 12.0])
+def test_a_slope_without_curvature_ends_at_the_edge(events: float) -> None:
+    """Events in the signal region and none in the sideband: curvature knows of their sum alone."""
+
+    def on_off(theta: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        signal, background = theta
+        total = signal + background
+        if not total > 0:
+            return np.nan, np.full(2, np.nan), np.full((2, 2), np.nan)
+        value = total - events * np.log(total) + 2.0 * background
+        slope = 1 - events / total
+        return value, np.array([slope, slope + 2.0]), np.full((2, 2), events / total**2)
+
+    start = np.array([[6.0, 3.2]])
+    edges = np.zeros(2), np.full(2, 1000.0)
+    found = minimise(batched(on_off), start, all_free(start), *edges)
+    assert found.converged.all()
+    np.testing.assert_allclose(found.theta, [[events, 0.0]], rtol=1e-4)
+
+
 def test_slope_without_end_is_not_converged() -> None:
     def one(theta: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         return float(theta[0]), np.ones(1), np.zeros((1, 1))

@@ -403,7 +403,8 @@ class FrequentistCalculator(_CompiledCalculator, hepstats_calculators.Frequentis
         seed: int = 1,
     ) -> None:
         del sampler, sample
-        self.seed = seed
+        toys.check_seed(seed)
+        self.seed, self._seeds = seed, {seed}
         super().__init__(input, minimizer, ntoysnull=ntoysnull, ntoysalt=ntoysalt)
 
     def _forget(self) -> None:
@@ -433,7 +434,8 @@ class FrequentistCalculator(_CompiledCalculator, hepstats_calculators.Frequentis
             seed: the one of these toys, so that more toys are new ones.
             **more: ``ntoysnull`` and ``ntoysalt``.
         """
-        calculator = cls(input, minimizer, sampler, sample, seed=seed, **more)
+        del sampler, sample
+        calculator = cls(input, minimizer, seed=seed, **more)
         for result in calculator.toysresults_from_yaml(filename):
             calculator.add_toyresult(result)
         return calculator
@@ -444,19 +446,22 @@ class FrequentistCalculator(_CompiledCalculator, hepstats_calculators.Frequentis
         super().add_toyresult(toy)
 
     def merge(self, other: FrequentistCalculator) -> None:
-        """Take over the toys of a calculator of the same loss that has another seed.
+        """Take over the toys of a calculator of the same loss that has other seeds.
 
         Raises:
-            InputError: if it has the same seed, so that its toys are these.
+            InputError: if the two share a seed, so that their toys are the same; if the other one's
+                belong to other data or another mass.
         """
-        if other.seed == self.seed:
-            raise InputError(f"both calculators have the seed {self.seed}: their toys are the same")
+        if shared := self._seeds & other._seeds:
+            raise InputError(f"both calculators have toys of the seed {min(shared)}: the same ones")
         self.refresh()
+        if other._toys and other._state != self._state:
+            raise InputError("the toys of the other calculator belong to other data or masses")
+        self._seeds |= other._seeds
         for key, theirs in other._toys.items():
-            if key in self._toys:
-                self._toys[key].add_entries(theirs.bestfit, theirs.nll_bestfit, theirs.nlls)
-            else:
-                self._toys[key] = theirs
+            if key not in self._toys:
+                self._toys[key] = ToyResult(*key)
+            self._toys[key].add_entries(theirs.bestfit, theirs.nll_bestfit, theirs.nlls)
 
     def generate_and_fit_toys(self, ntoys: int, poigen: POI, poieval: POIarray) -> None:
         """Draw more toys at one value and profile their likelihoods at others.

@@ -95,8 +95,7 @@ class Toys:
             raise InputError(f"precision={self.precision}: give a number between 0 and 1")
         if self.most < FIRST_TOYS:
             raise InputError(f"most={self.most}: give at least {FIRST_TOYS} toys")
-        if not 0 <= self.seed < 2**64:
-            raise InputError(f"seed={self.seed}: give a number from 0 to 2^64 - 1")
+        toys.check_seed(self.seed)
 
 
 class Data(NamedTuple):
@@ -248,6 +247,9 @@ class _Search:
         """
         known = np.array([value.poi for value in self._values])
         logs = [self._log_cls(value, target, alpha)[0] for value in self._values]
+        if np.isnan(logs).all():  # no toy is like the data, not even one without signal
+            self.more_without(3 * self._n_without)
+            return
         if not np.isfinite(limit):
             limit = 1.5 * known.max() if np.nanmin(logs) > 0 else known.min() / 1.5
         apart = np.abs(known / limit - 1).min()

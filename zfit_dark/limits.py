@@ -17,6 +17,7 @@ from zfit_dark.likelihood import Likelihood
 from zfit_dark.newton import FloatArray, Minimum
 from zfit_dark.profile import CompiledLoss, Hypothesis, Sample, compiled
 from zfit_dark.results import Limit
+from zfit_dark.toys import check
 
 TestStatistic = Literal["qtilde", "q"]
 
@@ -106,6 +107,8 @@ def asked(
         raise InputError("a bare loss does not know its sidebands: give a Likelihood to be blind")
     ours = compiled(loss)
     index, start = ours.index(poi), ours.values()
+    if method == "toys":
+        check(ours)
     if blind:
         with model.signal_region_hidden():
             data = ours.observed()
@@ -149,9 +152,15 @@ def asked(
         )
 
         def by_toys() -> Limit:
-            if not (at_zero and (free or blind)):  # there is nothing to draw toys of
-                return replace(asymptotic, method="toys", valid=False)
-            return _by_toys(ours, nothing, fits, poi, asymptotic, toys)
+            nothing_found = replace(
+                asymptotic, observed=np.nan, expected=(np.nan,) * 5, method="toys", valid=False
+            )
+            if not (at_zero and (free or blind)):
+                return nothing_found  # there is nothing to draw toys of
+            try:
+                return _by_toys(ours, nothing, fits, poi, asymptotic, toys)
+            except InputError as error:  # of this hypothesis: a scan goes on
+                return replace(nothing_found, warnings=(str(error),))
 
         if method == "toys":
             return by_toys()

@@ -25,6 +25,9 @@ log-likelihood, is below this."""
 MAX_ITERATIONS = 100
 """Evaluations after which a fit is left as it is."""
 
+_SHORTEST = 1e-20
+"""Part of a step below which a fit gives up."""
+
 _FLATTEST = 1e-12
 """Smallest pivot, of the curvature scaled to a unit diagonal, that a step may follow."""
 
@@ -87,7 +90,8 @@ def minimise(
     """Minimise a negative log-likelihood inside a box.
 
     A parameter that stands at an edge of the box and is pushed outwards is held there. A step that
-    does not lead downhill, or leads to where the likelihood is not defined, is shortened.
+    does not lead downhill, or leads to where the likelihood is not defined, is shortened, at first
+    to where it meets the edge: where the likelihood has a slope but no curvature, it goes far.
 
     Args:
         objective: parameters (p,) to value (), gradient (p,) and curvature (p, p).
@@ -111,7 +115,7 @@ def minimise(
     def going_on(theta: tf.Tensor, value: tf.Tensor, edm: tf.Tensor, *rest: tf.Tensor) -> tf.Tensor:
         iterations, *_, scale = rest
         todo = iterations < tf.cast(max_iterations, start.dtype)
-        moving = (edm > EDM_TOLERANCE) & (scale > 1e-10) & tf.math.is_finite(value)
+        moving = (edm > EDM_TOLERANCE) & (scale > _SHORTEST) & tf.math.is_finite(value)
         return (iterations < 1) | (todo & moving)
 
     def improve(
@@ -125,15 +129,24 @@ def minimise(
         finite = tf.math.is_finite(found[0]) & tf.reduce_all(tf.math.is_finite(found[1]))
         downhill = finite & (found[0] <= value + 1e-4 * tf.minimum(foreseen, zero) + noise)
         better = (iterations < 1) | downhill
+        reach = _reach(theta, step, lower, upper)
+        longer = tf.where(scale < reach, tf.minimum(one, 2.0 * scale), one)
+        scale = tf.where(better, longer, tf.where(0.4 * scale > reach, reach, 0.4 * scale))
         theta, value, gradient, curvature = (
             tf.where(better, new, old)
             for new, old in zip((trial, *found), (theta, value, gradient, curvature), strict=True)
         )
         step, edm = _newton_step(theta, gradient, curvature, free, lower, upper)
-        scale = tf.where(better, tf.minimum(one, 2.0 * scale), 0.4 * scale)
         return theta, value, edm, iterations + 1, gradient, curvature, step, scale
 
     return tuple(tf.while_loop(going_on, improve, state)[:6])
+
+
+def _reach(theta: tf.Tensor, step: tf.Tensor, lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
+    """The part of a step after which the first parameter is, just so, over the edge of the box."""
+    room = tf.where(step < 0, theta - lower, upper - theta)
+    part = tf.where(step != 0, room / tf.where(step != 0, tf.abs(step), 1.0), np.inf)
+    return tf.reduce_min(part) * (1.0 + 1e-9)
 
 
 def as_row(found: tuple[tf.Tensor, ...]) -> tf.Tensor:

@@ -432,6 +432,7 @@ class CompiledLoss:
         sample: Sample,
         start: FloatArray,
         free: NDArray[np.bool_],
+        lower: FloatArray | None = None,
     ) -> Minimum:
         """Minimise a batch of fits; what Newton's steps do not bring down, Minuit tries.
 
@@ -439,15 +440,17 @@ class CompiledLoss:
             sample: the data.
             start: starting values, shape (fits, parameters).
             free: which parameters each fit may move, shape (fits, parameters).
+            lower: lower limits of the parameters; their own if not given.
         """
-        minimum = self._fits(sample, start, free, MAX_ITERATIONS)
+        lower = self.lower if lower is None else lower
+        minimum = self._fits(sample, start, free, MAX_ITERATIONS, lower)
         if (converged := minimum.converged).all():
             return minimum
         theta = minimum.theta.copy()
         for row in np.flatnonzero(~converged):
             origin = theta[row] if np.isfinite(minimum.value[row]) else start[row]
-            theta[row] = self._minuit(sample, origin, free[row])
-        polished = self._fits(sample, theta, free, MAX_ITERATIONS)
+            theta[row] = self._minuit(sample, origin, free[row], lower)
+        polished = self._fits(sample, theta, free, MAX_ITERATIONS, lower)
         with np.errstate(invalid="ignore"):
             no_higher = np.isfinite(polished.value) & ~(polished.value > minimum.value)
         return minimum.replaced(polished, ~converged & no_higher)
@@ -457,6 +460,7 @@ class CompiledLoss:
         sample: Sample,
         start: FloatArray,
         free: NDArray[np.bool_],
+        lower: FloatArray,
     ) -> FloatArray:
         """Where Minuit's MIGRAD takes one fit."""
 
@@ -468,7 +472,7 @@ class CompiledLoss:
             value, start, grad=lambda theta: np.nan_to_num(self.evaluate(theta[None], sample)[1][0])
         )
         minuit.errordef = Minuit.LIKELIHOOD
-        lower, upper = self.lower, self.upper
+        upper = self.upper
         minuit.print_level = 0
         bend = np.einsum("pp->p", self.evaluate(start[None], sample)[2][0])
         for i in range(len(start)):
@@ -629,8 +633,10 @@ class CompiledLoss:
         start: FloatArray,
         free: NDArray[np.bool_],
         max_iterations: int,
+        lower: FloatArray | None = None,
     ) -> Minimum:
         """A batch of fits as the compiled program makes them."""
+        lower = self.lower if lower is None else lower
         program, p = self._program("fit", sample.capacity), len(self.parameters)
         parts = []
         for first in range(0, len(start), ROWS):
@@ -638,7 +644,7 @@ class CompiledLoss:
             count = len(start[rows])
             block = np.zeros((ROWS, 2, p))
             block[:count, 0], block[:count, 1] = start[rows], free[rows]
-            head = [[count, max_iterations], self.lower, self.upper, sample.observations]
+            head = [[count, max_iterations], lower, self.upper, sample.observations]
             request = tf.constant(np.concatenate([*head, block.ravel(), sample.setting.fixed]))
             parts.append(program(request, *sample.padded).numpy()[:count])
         return Minimum.from_rows(np.concatenate(parts), p)

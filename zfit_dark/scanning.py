@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from zfit_dark.limits import TestStatistic, asked
 from zfit_dark.profile import compiled
 from zfit_dark.results import Limit, Scan, Skipped
 from zfit_dark.terms import ALONE
+from zfit_dark.toys import cores
 
 
 def scan(
@@ -122,22 +122,15 @@ def _worked_out(tasks: Iterator[Callable[[], Limit]], executor: Executor | None)
     A task is taken up only when there is hardly any left to do, so that few samples are held.
     """
     limits = [next(tasks)()]  # compiles, once for all
-    cores = _cores()
-    with ThreadPoolExecutor(cores) if executor is None else nullcontext(executor) as pool:
+    threads = cores()
+    with ThreadPoolExecutor(threads) if executor is None else nullcontext(executor) as pool:
         running: deque[Future[Limit]] = deque()
         for task in tasks:
             running.append(pool.submit(task))
-            if len(running) > 2 * cores:
+            if len(running) > 2 * threads:
                 limits.append(running.popleft().result())
         limits += [future.result() for future in running]
     return limits
-
-
-def _cores() -> int:
-    """Cores that this process may use; a batch system often leaves it a few of many."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _mover(loss: Any, mass: Any) -> tuple[Callable[[float], Any], Callable[[float], str | None]]:

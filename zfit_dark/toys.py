@@ -25,6 +25,7 @@ BATCH = 64
 _GRID = 4096
 _REFINED = 1e-6
 _MOST_REFINEMENTS = 40
+_TINY = 1e-300
 
 
 class Draw(NamedTuple):
@@ -62,9 +63,8 @@ class Table(NamedTuple):
         width = self.x[cell + 1] - self.x[cell]
         rest, low, high = wanted - self.integral[cell], self.density[cell], self.density[cell + 1]
         root = np.sqrt(np.maximum((width * low) ** 2 + 2 * width * (high - low) * rest, 0.0))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            part = np.where(rest > 0, 2 * rest / (width * low + root), 0.0)
-        found: FloatArray = self.x[cell] + np.clip(part, 0.0, 1.0) * width
+        part = 2 * rest / (width * low + root + _TINY)
+        found: FloatArray = self.x[cell] + np.minimum(part, 1.0) * width
         return found
 
 
@@ -93,8 +93,8 @@ class Recipe:
 
     def draw(self, seed: int, toy: int) -> Draw:
         """The pseudo-experiment of a number."""
-        stream = int(np.float64(self.poi).view(np.uint64))
-        philox = np.random.Philox(key=[seed, stream], counter=[0, 0, 0, toy])
+        key = np.array([seed, np.float64(self.poi).view(np.uint64)], np.uint64)
+        philox = np.random.Philox(key=key, counter=np.array([0, 0, 0, toy], np.uint64))
         random, points, weights = np.random.Generator(philox), [], []
         for events, table in zip(self.events, self.tables, strict=True):
             if isinstance(table, Table):
@@ -114,6 +114,40 @@ class Recipe:
         return Draw(tuple(points), tuple(weights), observations)
 
 
+def cores() -> int:
+    """Cores that this process may use; a batch system often leaves it a few of many."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what is no seed.
+
+    Raises:
+        InputError: if it is no whole number, negative or too large.
+    """
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
+        raise InputError(f"seed={seed}: give a whole number from 0 to 2^64 - 1")
+
+
+def check(ours: CompiledLoss) -> None:
+    """Refuse a loss that toys cannot be drawn of.
+
+    Raises:
+        InputError: if a constraint is not Gaussian, or a channel has more than one observable.
+    """
+    for model in ours.loss.model:
+        if not ours.binned and model.n_obs > 1:
+            raise InputError(
+                f"{model.name}: no toys for {model.n_obs} observables; bin the channel"
+            )
+    if names := ", ".join(type(each).__name__ for each in ours.constraints.others):
+        raise InputError(
+            f"toys need Gaussian constraints, one for each parameter; there is also: {names}"
+        )
+
+
 def recipe(ours: CompiledLoss, theta: FloatArray, poi: Any, data: Sample) -> Recipe:
     """How pseudo-experiments of these parameters are made.
 
@@ -127,10 +161,7 @@ def recipe(ours: CompiledLoss, theta: FloatArray, poi: Any, data: Sample) -> Rec
         InputError: if a channel has more than one observable, a density is negative or not a
             number, or a constraint is not Gaussian.
     """
-    if names := ", ".join(type(each).__name__ for each in ours.constraints.others):
-        raise InputError(
-            f"toys need Gaussian constraints, one for each parameter; there is also: {names}"
-        )
+    check(ours)
     setting = data.setting
     if ours.binned:
         found = ours.densities(theta, [np.empty(n) for n in data.capacity], fixed=setting.fixed)
@@ -299,7 +330,7 @@ def fitted(
         return found
 
     batches = [toys[i : i + batch] for i in range(0, len(toys), batch)]
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(threads or cores()) as pool:
         rows = [np.empty((0, 1 + tests.size, 4)), *pool.map(work, batches)]
     best, value, edm, looked = np.moveaxis(np.concatenate(rows), 2, 0)
     value = np.where(edm <= EDM_TOLERANCE, value, np.nan)
@@ -322,10 +353,11 @@ def _by_minuit(
     start[1:, index] = tests
     free = np.ones(start.shape, bool)
     free[1:, index] = False
-    minimum = ours.fit(sample, start, free)
-    # on its way to a negative signal a fit may meet a negative density: then it has none
-    edge = not_below if minimum.converged[0] else max(not_below, 0.0)
-    if not minimum.converged[0] or minimum.theta[0, index] < edge:
-        start[0, index], free[0, index] = edge, False
-        minimum = ours.fit(sample, start, free)
+    lower = ours.lower
+    lower[index] = max(lower[index], not_below)
+    minimum = ours.fit(sample, start, free, lower)
+    if not minimum.converged[0] and lower[index] < 0:
+        # on its way to a negative signal a fit may meet a negative density
+        lower[index] = 0.0
+        minimum = ours.fit(sample, start, free, lower)
     return np.column_stack([minimum.theta[:, index], minimum.value, minimum.edm])

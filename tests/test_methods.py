@@ -1,0 +1,195 @@
+"""Exact limits of binned losses that are counting experiments, and the choice of a method."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import zfit
+from scipy.optimize import brentq
+from scipy.stats import poisson
+
+import zfit_dark as zd
+from zfit_dark.counting import Count, exact_limit
+from zfit_dark.errors import InputError
+from zfit_dark.limits import counts_of
+from zfit_dark.profile import compiled
+
+_COUNT = iter(range(1000))
+
+
+def parameter(value, lower=None, upper=None, floating=True):
+    return zfit.Parameter(f"methods_p{next(_COUNT)}", value, lower, upper, floating=floating)
+
+
+def channel(counts, *parts):
+    """Bins, and parts of them: the shape over the bins and the yield in all of them."""
+    bins = len(counts)
+    name = f"methods_n{next(_COUNT)}"
+    space = zfit.Space(name, binning=zfit.binned.RegularBinning(bins, 0, bins, name=name))
+
+    def filled(values):
+        return zfit.data.BinnedData.from_tensor(space, values=np.array(values, float))
+
+    pdfs = [zfit.pdf.HistogramPDF(filled(shape), extended=events) for shape, events in parts]
+    return zfit.pdf.BinnedSumPDF(pdfs), filled(counts)
+
+
+def loss_of(*channels, constraints=None):
+    models, data = zip(*channels, strict=True)
+    return zfit.loss.ExtendedBinnedNLL(list(models), list(data), constraints=constraints)
+
+
+def counts(loss, poi):
+    ours = compiled(loss)
+    return counts_of(ours, ours.observed(), poi)
+
+
+def scaled(poi, factor):
+    return zfit.ComposedParameter(
+        f"methods_c{next(_COUNT)}", lambda poi: poi * factor, params=[poi], unpack_params=True
+    )
+
+
+@pytest.fixture(scope="module")
+def one_count():
+    """Three events where one is expected."""
+    poi, background = parameter(1.0, 0, 1000), parameter(1.0, floating=False)
+    return loss_of(channel([3], ([1.0], poi), ([1.0], background))), poi, background
+
+
+# ------------------------------------------------------------------ what is counted
+
+
+def test_every_bin_of_known_background_is_a_count():
+    poi, background = parameter(2.0, 0, 1000), parameter(5.0, floating=False)
+    loss = loss_of(channel([4, 1], ([0.75, 0.25], poi), ([0.4, 0.6], background)))
+    found = counts(loss, poi)
+    assert [(c.on, c.off, c.tau) for c in found] == [(4, None, None), (1, None, None)]
+    assert [c.per_poi for c in found] == pytest.approx([0.75, 0.25])
+    assert [c.background for c in found] == pytest.approx([2.0, 3.0])
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_two_bins_and_a_free_background_are_signal_region_and_sideband(first):
+    """Signal in the sideband, too; whichever bin comes first."""
+
+    def put(on, off):
+        return [on, off] if first else [off, on]
+
+    poi, background = parameter(2.0, 0, 1000), parameter(8.0, 0, 1000)
+    loss = loss_of(
+        channel(put(3, 6), (put(0.9, 0.1), scaled(poi, 0.5)), (put(0.25, 0.75), background))
+    )
+    (found,) = counts(loss, poi)
+    assert (found.on, found.off, found.background) == (3, 6, None)
+    assert found.per_poi == pytest.approx(0.45)
+    assert found.off_per_poi == pytest.approx(0.05)
+    assert found.tau == pytest.approx(3.0)
+
+
+def test_channels_keep_their_own_backgrounds():
+    poi = parameter(2.0, 0, 1000)
+    loss = loss_of(
+        channel([3, 6], ([1.0, 0.0], poi), ([0.5, 0.5], parameter(8.0, 0, 1000))),
+        channel([2], ([1.0], scaled(poi, 0.3)), ([1.0], parameter(0.4, floating=False))),
+    )
+    one, other = counts(loss, poi)
+    assert (one.on, one.off, other.on, other.off) == (3, 6, 2, None)
+    assert (one.tau, other.background) == pytest.approx((1.0, 0.4))
+
+
+def test_what_is_no_counting_experiment():
+    poi, background = parameter(2.0, 0, 1000), parameter(8.0, 0, 1000)
+    signal = ([1.0, 0.0], poi)
+    shared = [channel([3, 6], signal, ([0.5, 0.5], background)) for _ in range(2)]
+    with pytest.raises(InputError, match=r"background yield of one channel.*toys"):
+        counts(loss_of(*shared), poi)
+    one_bin = channel([3], ([1.0], poi), ([1.0], background))
+    with pytest.raises(InputError, match="two bins"):
+        counts(loss_of(one_bin), poi)
+    squared = zfit.ComposedParameter("methods_squared", lambda b: b**2, params=[background])
+    with pytest.raises(InputError, match="background yield of one channel"):
+        counts(loss_of(channel([3, 6], signal, ([0.5, 0.5], squared))), poi)
+    both = channel([3, 6], signal, ([0.5, 0.5], background), ([0.5, 0.5], parameter(1.0, 0, 9)))
+    with pytest.raises(InputError, match="background yield of one channel"):
+        counts(loss_of(both), poi)
+    known_too = channel(
+        [3, 6], signal, ([0.5, 0.5], background), ([1.0, 0.0], parameter(1.0, floating=False))
+    )
+    with pytest.raises(InputError, match="one background in"):
+        counts(loss_of(known_too), poi)
+    constraint = zfit.constraint.GaussianConstraint(background, observation=8.0, sigma=1.0)
+    with pytest.raises(InputError, match="no uncertainty but that of a sideband"):
+        counts(loss_of(shared[0], constraints=constraint), poi)
+
+
+def test_an_unbinned_loss_is_no_counting_experiment():
+    obs, poi = zfit.Space("methods_x", 0, 1), parameter(2.0, 0, 1000)
+    model = zfit.pdf.Uniform(0, 1, obs, extended=poi)
+    data = zfit.Data.from_numpy(obs=obs, array=np.array([0.3, 0.4]))
+    loss = zfit.loss.ExtendedUnbinnedNLL(model, data)
+    with pytest.raises(InputError, match=r"extended binned losses.*toys"):
+        counts(loss, poi)
+
+
+# ------------------------------------------------------------------ limits
+
+
+def test_exact_limit_of_a_loss(one_count):
+    loss, poi, _ = one_count
+    found = zd.upper_limit(loss, poi, method="exact")
+    closed = brentq(lambda s: poisson.cdf(3, s + 1) / poisson.cdf(3, 1) - 0.05, 1, 50)
+    assert found.observed == pytest.approx(closed, rel=1e-6)
+    right = exact_limit([Count(on=3, per_poi=1.0, background=1.0)])
+    assert found.expected == pytest.approx(right.expected)
+    assert (found.poi_hat, found.p0) == pytest.approx((2.0, poisson.sf(2, 1.0)), rel=1e-6)
+    assert (found.method, found.valid, found.warnings) == ("exact", True, ())
+
+
+def test_an_exact_limit_is_one_of_qtilde(one_count):
+    loss, poi, _ = one_count
+    with pytest.raises(InputError, match="'qtilde'"):
+        zd.upper_limit(loss, poi, method="exact", test_statistic="q")
+
+
+def test_auto_is_exact_for_few_counts_and_asymptotic_for_many(one_count):
+    loss, poi, background = one_count
+    few = zd.upper_limit(loss, poi, method="auto")
+    assert few.method == "auto"
+    assert few.how == "exact: 1 background events compete with the signal"
+    assert few.observed == zd.upper_limit(loss, poi, method="exact").observed
+    background.set_value(200.0)
+    try:
+        many = zd.upper_limit(loss, poi, method="auto")
+        plain = zd.upper_limit(loss, poi)
+    finally:
+        background.set_value(1.0)
+    assert many.how == "asymptotic: 200 background events compete with the signal"
+    assert (many.observed, many.expected) == (plain.observed, plain.expected)
+
+
+def test_a_scan_by_auto_keeps_what_was_chosen(one_count, tmp_path):
+    """The background in the place of a mass."""
+    loss, poi, background = one_count
+    scan = zd.scan(loss, [1.0, 150.0], poi=poi, mass=background, method="auto", progress=False)
+    assert [how.split(":")[0] for how in scan.how] == ["exact", "asymptotic"]
+    scan.to_json(tmp_path / "scan.json")
+    assert zd.Scan.from_json(tmp_path / "scan.json").how == scan.how
+    assert scan.to_pandas()["how"].tolist() == list(scan.how)
+
+
+def test_auto_takes_toys_where_exact_sums_cannot():
+    """The background has a constraint; a sideband of 400 events says nearly the same.
+
+    The two are within 4 errors of the toys, and 2 % for what a Gaussian differs from a Poisson.
+    """
+    poi, background = parameter(1.0, 0, 1000), parameter(1.0, 0.01, 100)
+    loss = loss_of(
+        channel([3], ([1.0], poi), ([1.0], background)),
+        constraints=zfit.constraint.GaussianConstraint(background, observation=1.0, sigma=0.05),
+    )
+    found = zd.upper_limit(loss, poi, method="auto", toys=zd.Toys(precision=0.05))
+    assert found.how.startswith("toys: 1.01 background events compete with the signal; not exact: ")
+    right = exact_limit([Count.with_error(3, 1.0, 1.0, 0.05)])
+    assert 0 < found.observed_error < 0.05 * found.observed
+    assert abs(found.observed - right.observed) < 4 * found.observed_error + 0.02 * right.observed

@@ -202,7 +202,6 @@ def on_off():
     [
         (4, 7, 10_000),
         pytest.param(4, 7, 100_000, marks=SLOW),
-        pytest.param(1, 5, 100_000, marks=SLOW),
     ],
 )
 def test_a_background_from_a_sideband(on_off, on, off, most):

@@ -221,16 +221,16 @@ def counts_of(ours: CompiledLoss, data: Sample, poi: Any) -> list[Count]:
     if ours.loss.constraints:
         raise InputError("exact sums know no uncertainty but that of a sideband; use method='toys'")
 
-    def expected(**values: float) -> list[FloatArray]:
-        theta = np.array([values.get(f"x{i}", 0.0) for i in range(p)])
+    def expected(values: dict[int, float]) -> list[FloatArray]:
+        theta = np.array([values.get(i, 0.0) for i in range(p)])
         return [e.density for e in ours.densities(theta, bins, fixed=data.setting.fixed)]
 
-    known = expected()
-    signals = [s - k for s, k in zip(expected(**{f"x{index}": 1.0}), known, strict=True)]
+    known = expected({})
+    signals = [s - k for s, k in zip(expected({index: 1.0}), known, strict=True)]
     sidebands: dict[int, FloatArray] = {}
     for i in sorted(set(range(p)) - {index}):
-        once, twice = expected(**{f"x{i}": 1.0}), expected(**{f"x{i}": 2.0})
-        both = expected(**{f"x{i}": 2.0, f"x{index}": 3.0})
+        once, twice = expected({i: 1.0}), expected({i: 2.0})
+        both = expected({i: 2.0, index: 3.0})
         moved = [c for c, (a, b) in enumerate(zip(once, known, strict=True)) if (a != b).any()]
         straight = all(
             np.allclose(b - k, 2 * (a - k), rtol=1e-9, atol=1e-12)

@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -53,7 +53,7 @@ ROWS = 8
 TESTS = 7
 """Most values of the parameter of interest that one call tests a toy at."""
 
-_TOYS = 64
+TOYS = 64
 """Most toys that one call of a program fits."""
 
 _FEWEST = 256
@@ -135,20 +135,18 @@ class Expected(NamedTuple):
     event_slope: float
 
 
-class Toy(Protocol):
-    """A pseudo-experiment: one array a channel, and what the constraints observed."""
+class Draw(NamedTuple):
+    """A pseudo-experiment.
 
-    @property
-    def points(self) -> Sequence[FloatArray]:
-        """Of each channel, shape (points, observables)."""
+    Attributes:
+        points: one array a channel, shape (points, observables); shape (bins, 0) if binned.
+        weights: one array a channel, shape (points,); counts if binned.
+        observations: what the constraints observed, shape (parameters,).
+    """
 
-    @property
-    def weights(self) -> Sequence[FloatArray]:
-        """Of the points of each channel."""
-
-    @property
-    def observations(self) -> FloatArray:
-        """Of Gaussian constraints, shape (parameters,)."""
+    points: tuple[FloatArray, ...]
+    weights: tuple[FloatArray, ...]
+    observations: FloatArray
 
 
 class CompiledLoss:
@@ -537,7 +535,7 @@ class CompiledLoss:
 
     def fit_toys(
         self,
-        toys: Sequence[Toy],
+        toys: Sequence[Draw],
         start: FloatArray,
         poi: Any,
         at: FloatArray,
@@ -548,7 +546,7 @@ class CompiledLoss:
         """Fit pseudo-experiments freely and at values of a parameter, many in one call.
 
         Args:
-            toys: points and weights of each channel and observations of the constraints, each.
+            toys: the pseudo-experiments.
             start: where the first fit of each starts, shape (parameters,).
             poi: the parameter of interest.
             at: its values that the other fits are made at, at most ``TESTS``.
@@ -572,9 +570,9 @@ class CompiledLoss:
         looks = np.zeros((TESTS, len(start)))
         looks[: len(at)] = others
         found = []
-        for first in range(0, len(toys), _TOYS):
-            block = toys[first : first + _TOYS]
-            spare = _TOYS - len(block)
+        for first in range(0, len(toys), TOYS):
+            block = toys[first : first + TOYS]
+            spare = TOYS - len(block)
             head: list[Any] = [
                 [len(block), 1 + len(at)],
                 start,
@@ -708,9 +706,9 @@ class CompiledLoss:
                 self._toys_program,
                 [
                     2 + (3 + TESTS) * p + TESTS + fixed,
-                    _TOYS * p,
-                    _TOYS * of_points,
-                    _TOYS * sum(capacity),
+                    TOYS * p,
+                    TOYS * of_points,
+                    TOYS * sum(capacity),
                 ],
             ),
             "hypothesis": (
@@ -787,7 +785,7 @@ class CompiledLoss:
         )
         count, fits = tf.unstack(tf.cast(head, tf.int32))
         constants, is_poi = self._all.derive(fixed), np.arange(p) == index
-        each = [tf.reshape(part, (_TOYS, -1)) for part in (observations, points, weights)]
+        each = [tf.reshape(part, (TOYS, -1)) for part in (observations, points, weights)]
         still = tf.constant(is_poi, tf.float64)
         looks = tf.concat([start[None], tf.reshape(others, (TESTS, p))], 0)
 
@@ -814,7 +812,7 @@ class CompiledLoss:
             first = (tf.constant(0), start, still, out)
             return i + 1, tf.while_loop(lambda j, *_: j < fits, fit, first)[-1]
 
-        nothing = tf.zeros((_TOYS, 1 + TESTS, 4), tf.float64)
+        nothing = tf.zeros((TOYS, 1 + TESTS, 4), tf.float64)
         return tf.while_loop(lambda i, _: i < count, toy, (tf.constant(0), nothing))[1]
 
     def _hessian_program(

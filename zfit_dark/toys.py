@@ -17,29 +17,12 @@ import numpy as np
 
 from zfit_dark.errors import InputError
 from zfit_dark.newton import EDM_TOLERANCE, FloatArray
-from zfit_dark.profile import TESTS, CompiledLoss, Sample, Setting
-
-BATCH = 64
-"""Toys that a thread takes up at a time."""
+from zfit_dark.profile import TESTS, TOYS, CompiledLoss, Draw, Sample, Setting
 
 _GRID = 4096
 _REFINED = 1e-6
 _MOST_REFINEMENTS = 40
 _TINY = 1e-300
-
-
-class Draw(NamedTuple):
-    """One pseudo-experiment.
-
-    Attributes:
-        points: one array a channel, shape (points, observables); shape (bins, 0) if binned.
-        weights: one array a channel, shape (points,); counts if binned.
-        observations: what the constraints observed, shape (parameters,).
-    """
-
-    points: tuple[FloatArray, ...]
-    weights: tuple[FloatArray, ...]
-    observations: FloatArray
 
 
 class Table(NamedTuple):
@@ -293,7 +276,7 @@ def fitted(
     *,
     not_below: float = -np.inf,
     threads: int | None = None,
-    batch: int = BATCH,
+    batch: int = TOYS,
 ) -> Fits:
     """Draw pseudo-experiments and fit them, freely and at values of the parameter of interest.
 

@@ -1,8 +1,8 @@
-"""One peer in a process of its own: ``worker.py PEER JOB``, asked line by line.
+"""One peer in a process of its own: ``worker.py PEER JOB [CLASS]``, asked line by line.
 
-A line on standard input is a mass; the answer is a line of JSON. The first line of output comes
-unasked and says that the peer is ready, or why it is not. Whatever else a peer prints goes to
-standard error. The process ends with its input.
+A line on standard input is a mass, or a number of toys if the class is ``Toys``; the answer is a
+line of JSON. The first line of output comes unasked and says that the peer is ready, or why it is
+not. Whatever else a peer prints goes to standard error. The process ends with its input.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from common import resident_mb
 
 
-def main(peer: str, job: str) -> None:
+def main(peer: str, job: str, kind: str = "Limits") -> None:
     """Answer until the input ends."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -32,27 +32,41 @@ def main(peer: str, job: str) -> None:
     except ImportError as error:
         return answer(missing=str(error))
     try:
-        limits = module.Limits(job)
+        work = getattr(module, kind)(job)
     except Exception as error:  # whatever it is, the table names it
         return answer(error=f"{type(error).__name__}: {error}")
     started = time.perf_counter() - start
     answer(name=module.NAME, versions=_versions(module), start_s=started)
-    first = getattr(limits, "warm_up", limits)
-    for line in sys.stdin:
-        answer(**_timed(first, float(line)))
-        first = limits
+    if kind == "Limits":
+        first = getattr(work, "warm_up", work)
+        for line in sys.stdin:
+            answer(**_timed(first, float(line), _limits))
+            first = work
+    else:
+        for line in sys.stdin:
+            answer(**_timed(work, int(line), _toys))
     return None
 
 
-def _timed(limits: Callable[[float], Any], mass: float) -> dict[str, Any]:
+def _timed(
+    work: Callable[[Any], Any], asked: Any, described: Callable[[Any, Any], dict[str, Any]]
+) -> dict[str, Any]:
     wall, cpu = time.perf_counter(), time.process_time()
     try:
-        found = limits(mass)
+        found = work(asked)
     except Exception as error:  # whatever it is, the table names it
         return {"error": f"{type(error).__name__}: {error}"}
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    found = None if found is None else [float(value) for value in found]
-    return {"mass": mass, "limits": found, "wall_s": wall, "cpu_s": cpu, "rss_mb": resident_mb()}
+    return described(asked, found) | {"wall_s": wall, "cpu_s": cpu, "rss_mb": resident_mb()}
+
+
+def _limits(mass: float, found: Any) -> dict[str, Any]:
+    return {"mass": mass, "limits": None if found is None else [float(value) for value in found]}
+
+
+def _toys(number: int, found: Any) -> dict[str, Any]:
+    best, lowest, conditional = ([float(value) for value in row] for row in found)
+    return {"toys": number, "best": best, "lowest": lowest, "conditional": conditional}
 
 
 def _versions(module: Any) -> dict[str, str]:

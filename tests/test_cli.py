@@ -258,7 +258,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         asked["scan"] = {"blind": blind, **options}
         return made_up_scan(blind=blind)
 
-    def fits(sample: Sample, scan: Scan) -> list[Fit]:
+    def fits(sample: Sample, scan: Scan, *, goodness_toys: int) -> list[Fit]:
         nan = float("nan")
         x = np.linspace(0.9, 1.1, 5)
         flat = np.full(5, 100.0)
@@ -314,6 +314,7 @@ def test_scan_tells_what_it_read_found_and_wrote(
         "cut": None,
     }
     wanted = {"blind": False, "level": 0.9, "masses": None, "max_masses": None, "progress": False}
+    wanted |= {"method": "asymptotic", "global_toys": 0}
     assert stub.asked["scan"] == wanted
 
 
@@ -325,7 +326,7 @@ def test_options_arrive(stub: SimpleNamespace, tmp_path: Path, capsys: Capture) 
     stub.scan = scan
     text = (
         "scan b2kagg --modes KS,Kplus --seed 5 --inject 1.0:20 --inject 2:3.5 --level 0.95 "
-        "--masses 0.5,1.0:1.025 --max-masses 7 --blind --quiet --out"
+        "--masses 0.5,1.0:1.025 --max-masses 7 --blind --method toys --global-toys 30 --quiet --out"
     )
     assert refused(capsys, *text.split(), tmp_path) == "enough"
     asked = stub.asked["read"]
@@ -335,6 +336,7 @@ def test_options_arrive(stub: SimpleNamespace, tmp_path: Path, capsys: Capture) 
     masses = stub.asked["scan"].pop("masses")
     assert masses == pytest.approx([0.5, 1.0, 1.01, 1.02], abs=1e-4)
     wanted = {"blind": True, "level": 0.95, "max_masses": 7, "progress": False}
+    wanted |= {"method": "toys", "global_toys": 30}
     assert stub.asked["scan"] == wanted
     text = "scan b2kagg --data x.root --tree KS=a --tree Kplus=b --branch m --cut m>1 --out"
     assert refused(capsys, *text.split(), tmp_path) == "enough"

@@ -352,6 +352,20 @@ def test_test_statistic_is_that_of_pyhf() -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:jsonschema:DeprecationWarning")
+def test_limits_of_many_counts_are_the_asymptotic_ones_of_pyhf() -> None:
+    """At 100 background events known to 10 % asymptotics miss most of the -2 sigma limit: 1.5 %."""
+    pyhf = pytest.importorskip("pyhf")
+    model = pyhf.simplemodels.uncorrelated_background([1.0], [100.0], [10.0])
+    observed, expected = pyhf.infer.intervals.upper_limits.toms748_scan(
+        [108.0, *model.config.auxdata], model, 1.0, 100.0, par_bounds=[(0, 200), (1e-10, 10)]
+    )
+    limit = exact_limit([Count.with_error(108, 1.0, 100.0, 10.0)])
+    assert limit.observed == pytest.approx(float(observed), rel=2e-3)
+    assert limit.expected == pytest.approx([float(each) for each in expected], rel=0.016)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:jsonschema:DeprecationWarning")
 def test_cls_is_that_of_toys_of_pyhf() -> None:
     """The chance of failure is 1e-4, at 4 standard deviations; the seed is fixed."""
     pyhf = pytest.importorskip("pyhf")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from zfit_dark.calculators import AsymptoticCalculator, FrequentistCalculator
 from zfit_dark.counting import Count, exact_limit
 from zfit_dark.errors import InputError
 from zfit_dark.frequentist import FIRST_TOYS, ToyLimit, Toys
-from zfit_dark.profile import compiled
+from zfit_dark.profile import CompiledLoss, compiled
 
 BANDS = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
 FAR = 4.0
@@ -153,6 +154,16 @@ def test_limits_of_a_count_are_the_exact_ones(counting, n, b, level):
     assert abs(limit.p0 - p0) < FAR * np.sqrt(p0 * (1 - p0) / 4000) + 1 / 4000
 
 
+def test_a_limit_just_beyond_all_values_is_found(counting):
+    """Guesses end at 24.7, near the limit of 25.5, but below it. 1 seed in 16 000 fails."""
+    counting.put([43], 30.0)
+    plan = Toys(precision=0.05, most=20_000, seed=44)
+    limit = zd.upper_limit(counting.loss, counting.mu, method="toys", toys=plan)
+    assert limit.valid
+    assert limit.observed_error < 0.05 * limit.observed
+    assert abs(limit.observed - exact(43, 30.0)) < FAR * limit.observed_error
+
+
 @SLOW
 @pytest.mark.parametrize("b", [0.1, 8.0])
 def test_no_event_excludes_three_whatever_the_background(counting, b):
@@ -228,6 +239,23 @@ def test_a_background_from_a_sideband(on_off, on, off, most):
     assert abs(made.limits[5] - exactly[5]) < FAR * made.errors[5]
     assert np.all(np.abs(made.limits - exactly) < FAR * made.errors + 0.02 * exactly)
     assert abs(made.p0 - expected.p0) < FAR * np.sqrt(0.25 / 4000)
+
+
+@pytest.mark.filterwarnings("ignore:jsonschema:DeprecationWarning")
+@pytest.mark.parametrize(("on", "off"), [(4, 8), (9, 8), (2, 18)])
+def test_asymptotic_limits_with_a_sideband_are_those_of_pyhf(on_off, on, off):
+    """pyhf's CLs at our limits is 0.05, as far as its minimiser goes; its bands, too."""
+    pyhf = pytest.importorskip("pyhf")
+    b, error = off / on_off.ratio, np.sqrt(off) / on_off.ratio
+    model = pyhf.simplemodels.uncorrelated_background([1.0], [b], [error])
+    data = [float(on), *model.config.auxdata]
+    on_off.put([on, off], float(off))
+    limit = zd.upper_limit(on_off.loss, on_off.mu)
+    for index, mu in enumerate([limit.observed, *limit.expected]):
+        cls, bands = pyhf.infer.hypotest(
+            mu, data, model, par_bounds=[(0, 100), (1e-10, 100)], return_expected_set=True
+        )
+        assert [cls, *bands][index] == pytest.approx(0.05, rel=1e-4)
 
 
 # ------------------------------------------------------------------ high counts
@@ -401,9 +429,18 @@ def scan(counting):
 
 
 def test_threads_change_nothing_to_the_last_bit(high, scan):
-    again = scanned(high, 3)
+    again = scanned(high, 4)
     for name in ("observed", "observed_error", "expected", "p0", "poi_hat"):
         np.testing.assert_array_equal(getattr(again, name), getattr(scan, name), err_msg=name)
+
+
+@pytest.mark.parametrize(("threads", "batch"), [(1, 10), (4, 1000)])
+def test_batches_change_nothing_to_the_last_bit(high, scan, monkeypatch, threads, batch):
+    monkeypatch.setattr(toys, "fitted", partial(toys.fitted, threads=threads, batch=batch))
+    limit = zd.upper_limit(high.loss, high.mu, method="toys", toys=QUICK)
+    assert limit.observed == scan.observed[1]
+    assert limit.observed_error == scan.observed_error[1]
+    assert list(limit.expected) == scan.expected[1].tolist()
 
 
 @pytest.mark.parametrize("same_seed", [True, False])
@@ -478,6 +515,20 @@ def test_p_values_are_the_asymptotic_ones_at_high_counts(high):
     assert np.all(np.abs(found["expected"] - expected["expected"]) < FAR * error)
 
 
+@pytest.mark.parametrize("n", range(6))
+def test_p_values_of_few_events_are_sums_of_poisson_probabilities(counting, n):
+    """12 numbers in all within 4 binomial errors: 1 seed in 1300 fails one of six cases.
+
+    Toys with the count of the data are as unlike the hypothesis as the data.
+    """
+    toys_of_each, b, s = 2000, 3.0, 4.0
+    counting.put([n], b)
+    found = upper(calculator(counting, toys_of_each), counting.mu, (s,)).pvalues()
+    for key, expected in (("clsb", poisson.cdf(n, s + b)), ("clb", poisson.cdf(n, b))):
+        error = np.sqrt(expected * (1 - expected) / toys_of_each)
+        assert abs(found[key][0] - expected) < FAR * error, key
+
+
 def test_hepstats_finds_limits_and_discoveries(high):
     """p-values of 300 toys each put a limit to 5 %: 1 seed in 15 000 is off by 20 %."""
     calculated = calculator(high, 300)
@@ -539,6 +590,35 @@ def test_toys_of_a_file_are_taken_up_again(high, tmp_path):
     for key, values in expected.items():
         np.testing.assert_array_equal(found[key], values, err_msg=key)
     same(results(again), results(whole))
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 3, 5])
+def test_what_was_drawn_before_an_interrupt_is_kept(high, tmp_path, monkeypatch, blocks):
+    """The interrupt comes with some blocks of toys fitted; 100 toys are two of them."""
+    whole, stopped = calculator(high, 100), calculator(high, 100)
+    expected = upper(whole, high.mu).pvalues()
+    fit_toys, calls = CompiledLoss.fit_toys, iter(range(blocks))
+
+    def interrupted(*args, **how):
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return fit_toys(*args, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CompiledLoss, "fit_toys", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            upper(stopped, high.mu).pvalues()
+    kept = {key: array for key, array in results(stopped).items() if array.size}
+    assert len(kept) == blocks // 2
+    same(kept, {key: results(whole)[key] for key in kept})
+    path = str(tmp_path / "toys.yml")
+    stopped.to_yaml(path)
+    again = FrequentistCalculator.from_yaml(path, high.loss, ntoysnull=100, ntoysalt=100)
+    for each in (stopped, again):
+        found = upper(each, high.mu).pvalues()
+        for key, values in expected.items():
+            np.testing.assert_array_equal(found[key], values, err_msg=key)
+        same(results(each), results(whole))
 
 
 def test_toys_of_a_file_without_a_word_on_how_many(high, tmp_path):

@@ -279,7 +279,7 @@ def test_parameters_of_the_loss(likelihood: Likelihood, loss: CompiledLoss) -> N
     assert likelihood.poi in loss.parameters
     assert not likelihood.poi.has_limits
     assert likelihood.mass not in loss.parameters
-    assert loss.lower[loss.index(likelihood._yields["one"][0])] == 0.0
+    assert loss.lower[loss.index(likelihood._yields["one"][""][0])] == 0.0
 
 
 def test_shared_nuisance_is_constrained_once(likelihood: Likelihood, loss: CompiledLoss) -> None:

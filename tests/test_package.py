@@ -24,6 +24,9 @@ PUBLIC = {
     "ShapeChannel": "class",
     "SignalShape": "class",
     "Toys": "class",
+    "compare_backgrounds": "function",
+    "goodness_of_fit": "function",
+    "impacts": "function",
     "invariant_mass": "function",
     "modified_mass": "function",
     "pdf": "module",
@@ -33,6 +36,7 @@ PUBLIC = {
     "significance": "function",
     "theory": "module",
     "upper_limit": "function",
+    "validate": "function",
 }
 KINDS = {"class": inspect.isclass, "function": inspect.isfunction, "module": inspect.ismodule}
 

@@ -18,6 +18,7 @@ from scipy.stats import norm, poisson
 
 from zfit_dark import plot
 from zfit_dark.errors import InputError
+from zfit_dark.plot import fits
 from zfit_dark.results import ChannelFit, Fit, Scan, Skipped
 
 ETA = "$\\eta$ veto"
@@ -347,9 +348,20 @@ def test_smallest_p_value_is_named() -> None:
     ax = plot.p_values(make_scan(p0=p0, valid=valid))
     expected = rf"4.3$\,\sigma$ local at {scan.masses[20]:.4g} GeV"
     (annotation,) = [text for text in ax.texts if isinstance(text, mpl.text.Annotation)]
-    assert annotation.get_text() == expected
+    local, overall = annotation.get_text().splitlines()
+    assert local == expected
+    # one rise above 0.7 sigma, that of the peak itself
+    p = norm.sf(4.26) + np.exp(-(4.26**2 - 0.49) / 2)
+    assert overall == rf"{norm.isf(p):.1f}$\,\sigma$ global (Gross$-$Vitells)"
     assert annotation.xy == (scan.masses[20], p0[20])
     assert ax.get_ylim()[0] < 1e-12
+
+
+def test_toys_of_the_scan_are_named() -> None:
+    scan = make_scan(largest_excess=2.0, toy_excesses=np.linspace(0.0, 3.0, 99))
+    (annotation,) = [t for t in plot.p_values(scan).texts if isinstance(t, mpl.text.Annotation)]
+    # 33 of the toys, and the data: 34 of 100
+    assert annotation.get_text().splitlines()[2] == r"0.4$\,\sigma$ global (99 toys)"
 
 
 def test_p_value_of_zero_can_be_drawn() -> None:
@@ -411,7 +423,7 @@ def test_fit_data_curves_and_pulls_are_the_numbers() -> None:
 
 def test_fit_bars_are_garwood_intervals() -> None:
     counts = np.array([0, 1, 2, 5, 17, 120, 4000])
-    low, high = plot._poisson_interval(counts.astype(float))
+    low, high = fits._poisson_interval(counts.astype(float))
     tail = norm.sf(1)
     for n, a, b in zip(counts, low, high, strict=True):
         upper = brentq(lambda mu, n=n: poisson.cdf(n, mu) - tail, n, n + 10 * np.sqrt(n + 1))
@@ -496,7 +508,7 @@ def test_fit_without_channels_is_refused() -> None:
     ],
 )
 def test_measurement(value: float, error: float, text: str) -> None:
-    assert plot._measurement(value, error) == text
+    assert fits._measurement(value, error) == text
 
 
 # -- matplotlib -----------------------------------------------------------------------------

@@ -311,6 +311,26 @@ class ByPython(zfit.pdf.ZPDF):
 
 
 @pytest.mark.slow
+def test_second_derivatives_of_a_shape_that_is_left_to_zfit():
+    """TensorFlow sees no slope in such a shape, and took its second derivatives for zero."""
+
+    def hessian(kind):
+        mu, sigma = parameter(0.6), parameter(0.2, 0.01, 1.0)
+        background = zfit.pdf.Exponential(parameter(-1.0), OBS, extended=parameter(220.0))
+        peak = kind(mu=mu, sigma=sigma, obs=OBS, extended=parameter(80.0))
+        ours = CompiledLoss(extended([peak, background]))
+        theirs = {p: i for i, p in enumerate(ours.parameters)}
+        order = [theirs[p] for p in (mu, sigma, peak.get_yield(), background.get_yield())]
+        return ours.hessian(ours.values(), ours.observed())[np.ix_(order, order)]
+
+    right = hessian(zfit.pdf.Gauss)
+    with pytest.warns(UserWarning, match="cannot be compiled"):
+        found = hessian(ByPython)
+    scale = np.sqrt(np.outer(np.diag(right), np.diag(right)))
+    np.testing.assert_allclose(found / scale, right / scale, atol=1e-4)
+
+
+@pytest.mark.slow
 def test_a_pdf_that_cannot_be_compiled_is_left_to_zfit_with_a_warning():
     def made(kind):
         mass = zfit.Parameter(f"profile_mass{next(_COUNT)}", 0.6, floating=False)

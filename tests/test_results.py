@@ -93,7 +93,7 @@ def make_blind_scan(masses: Any = (1.0, 1.5, 2.0), **changes: Any) -> Scan:
 
 
 def assert_same(one: Scan, other: Scan) -> None:
-    for name in ARRAYS:
+    for name in (*ARRAYS, "largest_excess", "toy_excesses"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), strict=True)
     for name in OTHERS:
         assert getattr(one, name) == getattr(other, name), name
@@ -138,6 +138,8 @@ def scans(draw: st.DrawFn) -> Scan:
         poi=draw(texts),
         poi_label=draw(texts),
         poi_unit=draw(texts),
+        largest_excess=np.nan if blind else draw(numbers),
+        toy_excesses=np.array(draw(st.lists(numbers, max_size=4))),
         pseudo_data=draw(st.booleans()),
         provenance=draw(st.dictionaries(texts, st.one_of(st.integers(), texts, st.none()))),
     )
@@ -350,6 +352,7 @@ def test_files_of_format_1_are_read(tmp_path: Path) -> None:
     make_scan().to_json(path)
     content = json.loads(path.read_text(encoding="utf-8"))
     del content["observed_error"], content["how"]
+    del content["largest_excess"], content["toy_excesses"]
     content["format"] = "zfit_dark scan 1"
     path.write_text(json.dumps(content), encoding="utf-8")
     assert_same(Scan.from_json(path), make_scan())
@@ -366,7 +369,7 @@ def test_json_says_what_the_numbers_are(tmp_path: Path) -> None:
     path = tmp_path / "scan.json"
     make_scan(provenance=new_provenance(search="b2kagg", inputs=[{"sha256": "ab"}])).to_json(path)
     content = json.loads(path.read_text(encoding="utf-8"))
-    assert content["format"] == "zfit_dark scan 2"
+    assert content["format"] == "zfit_dark scan 3"
     assert (content["level"], content["method"]) == (0.9, "asymptotic")
     assert content["test_statistic"] == "qtilde"
     assert content["pseudo_data"] is True
@@ -393,7 +396,7 @@ def test_writing_keeps_the_old_file_until_the_new_one_is_complete(
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("zfit_dark.results.os.replace", full_disk)
+    monkeypatch.setattr("zfit_dark.results.scan.os.replace", full_disk)
     with pytest.raises(InputError, match=r"scan\.json: cannot be written \(No space left"):
         make_scan((7.0,)).to_json(path)
     assert path.read_text(encoding="utf-8") == before
@@ -417,7 +420,7 @@ def _edit(path: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": "zfit_dark scan 3"}, "format 3 by a newer zfit_dark.*update zfit_dark"),
+        ({"format": "zfit_dark scan 4"}, "format 4 by a newer zfit_dark.*update zfit_dark"),
         ({"format": "something 1"}, "not a zfit_dark scan file"),
         ({"format": "REMOVE"}, "not a zfit_dark scan file"),
         ({"format": 1}, "not a zfit_dark scan file"),
@@ -548,6 +551,22 @@ def test_global_p_value_of_a_smooth_field_is_how_often_it_happens() -> None:
     assert np.mean(foreseen) == pytest.approx(often, rel=0.12)
 
 
+def test_toys_of_the_whole_scan_are_counted() -> None:
+    """The data are one more toy; a toy that failed is none."""
+    excesses = np.array([0.0, 1.0, 2.9999999, 3.5, np.nan, 2.0, 3.1])
+    found = scan_of([1.0, 3.0], largest_excess=3.0, toy_excesses=excesses).global_significance()
+    assert (found.toys, found.larger) == (6, 3)
+    assert found.toys_p0 == pytest.approx(4 / 7)
+    assert found.toys_p0_error == pytest.approx(np.sqrt(4 / 7 * 3 / 7 / 6))
+    few = scan_of([1.0, 3.0], largest_excess=3.0, toy_excesses=np.zeros(999))
+    assert few.global_significance().toys_significance == pytest.approx(norm.isf(1e-3))
+    assert "3.09 sigma (p0 = 0.001 +- 0.001: 0 of 999 toys)" in few.summary()
+    none = scan_of([1.0, 3.0]).global_significance()
+    assert none.toys == 0
+    assert np.isnan([none.toys_p0, none.toys_p0_error, none.toys_significance]).all()
+    assert "toys" not in scan_of([1.0, 3.0]).summary()
+
+
 def test_no_global_significance_without_p_values() -> None:
     with pytest.raises(InputError, match="no valid p-value"):
         make_blind_scan().global_significance()
@@ -574,8 +593,10 @@ def test_merging_parts_gives_back_the_whole(scan: Scan, data: st.DataObject) -> 
     side = st.sampled_from([0, 1, 2])
     parts = [data.draw(side) for _ in scan.masses]
     apart = [data.draw(side) for _ in scan.skipped]
-    assert_same(part(0).merge(part(1)), scan)
-    assert_same(part(1).merge(part(0)), scan)
+    # toys of a part of the masses are not toys of the whole
+    whole = dataclasses.replace(scan, largest_excess=np.nan, toy_excesses=np.empty(0))
+    assert_same(part(0).merge(part(1)), whole)
+    assert_same(part(1).merge(part(0)), whole)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from zfit_dark.channel import Nuisance, ShapeChannel
     from zfit_dark.errors import InputError
     from zfit_dark.frequentist import Toys
+    from zfit_dark.goodness import goodness_of_fit
     from zfit_dark.kinematics import invariant_mass, modified_mass
     from zfit_dark.likelihood import Likelihood
     from zfit_dark.limits import significance, upper_limit
+    from zfit_dark.ranking import impacts
     from zfit_dark.results import Limit, Scan
     from zfit_dark.scanning import scan
     from zfit_dark.signal_shape import SignalShape
+    from zfit_dark.validation import compare_backgrounds, validate
 
 __version__ = "0.1.0"
 
@@ -35,6 +38,9 @@ __all__ = [
     "SignalShape",
     "Toys",
     "__version__",
+    "compare_backgrounds",
+    "goodness_of_fit",
+    "impacts",
     "invariant_mass",
     "modified_mass",
     "pdf",
@@ -44,6 +50,7 @@ __all__ = [
     "significance",
     "theory",
     "upper_limit",
+    "validate",
 ]
 
 _SUBMODULES = ("pdf", "plot", "searches", "theory")
@@ -58,11 +65,15 @@ _HOME = {
     "ShapeChannel": "channel",
     "SignalShape": "signal_shape",
     "Toys": "frequentist",
+    "compare_backgrounds": "validation",
+    "goodness_of_fit": "goodness",
+    "impacts": "ranking",
     "invariant_mass": "kinematics",
     "modified_mass": "kinematics",
     "scan": "scanning",
     "significance": "limits",
     "upper_limit": "limits",
+    "validate": "validation",
 }
 
 

@@ -24,6 +24,7 @@ from zfit_dark.newton import (
     FloatArray,
     Objective,
     as_row,
+    inside,
     minimise,
     response,
     row_length,
@@ -177,6 +178,7 @@ def answer(question: Question) -> Answer:
     ) -> tuple[tf.Tensor, ...]:
         """The fit that is due, from where another one points to."""
         start = near.theta + near.response * (x - near.theta[question.poi])
+        start = inside(start, near.theta, question.lower, question.upper)
         start = tf.where(is_poi, x, tf.where(job == _AT_ZERO, question.start, start))
         given = (job == _FREE) & tf.math.is_finite(question.free_start)
         start = tf.where(given, question.free_start, start)

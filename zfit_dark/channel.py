@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -159,7 +159,8 @@ class ShapeChannel:
             is closed.
         background: makes the background; see ``bernstein``, the default of second order, and
             ``chebyshev``. With a window it is made on [-1, 1] and laid over the window, else on
-            the range of the data.
+            the range of the data. A mapping of names to several backgrounds makes the choice among
+            them an uncertainty; see ``Likelihood``.
         window: half width of the fit window in units of the resolution, or None to fit the whole
             range.
         vetoes: holes in the range.
@@ -168,7 +169,7 @@ class ShapeChannel:
 
     Raises:
         InputError: if the data are not finite numbers inside the limits, or the window is too
-            narrow.
+            narrow, or there is no background to choose.
     """
 
     name: str
@@ -176,7 +177,7 @@ class ShapeChannel:
     limits: tuple[float, float]
     signal: SignalShape
     signal_per_poi: float | Callable[[float], float]
-    background: Background = _SMOOTH
+    background: Background | Mapping[str, Background] = _SMOOTH
     window: float | None = None
     vetoes: tuple[Veto, ...] = ()
     nuisances: tuple[Nuisance, ...] = ()
@@ -201,10 +202,18 @@ class ShapeChannel:
             raise InputError(f"{where}: a window of {self.window} resolutions leaves no sidebands")
         if len({n.name for n in self.nuisances}) < len(self.nuisances):
             raise InputError(f"{where}: the same nuisance twice")
+        if isinstance(self.background, Mapping) and not self.background:
+            raise InputError(f"{where}: a choice of no background")
         data.sort()
         data.setflags(write=False)
         object.__setattr__(self, "data", data)
         object.__setattr__(self, "label", self.label or self.name)
+
+    @property
+    def backgrounds(self) -> Mapping[str, Background]:
+        """The backgrounds to choose from, by name; a single one has no name."""
+        found = self.background
+        return found if isinstance(found, Mapping) else {"": found}
 
     def yield_per_poi(self, mass: float) -> float:
         """Signal events for a parameter of interest of 1, at a mass.

@@ -189,6 +189,32 @@ def scan(
     blind: Annotated[
         bool, typer.Option("--blind", help="Expected limits only, from the sidebands.")
     ] = False,
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method",
+            metavar="NAME",
+            help="How limits are found: asymptotic, toys, exact, or auto.",
+        ),
+    ] = "asymptotic",
+    global_toys: Annotated[
+        int,
+        typer.Option(
+            "--global-toys",
+            metavar="N",
+            help="Pseudo-experiments of the whole scan, for the global significance.",
+            show_default="none",
+        ),
+    ] = 0,
+    goodness_toys: Annotated[
+        int,
+        typer.Option(
+            "--goodness-toys",
+            metavar="N",
+            help="Pseudo-experiments of each fit that is drawn, for the goodness of fit.",
+            show_default="none",
+        ),
+    ] = 0,
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Show nothing but errors.", show_default=False)
     ] = False,
@@ -218,6 +244,8 @@ def scan(
         masses=None if ranges is None else _hypotheses(search, ranges),
         max_masses=max_masses,
         blind=blind,
+        method=method,
+        global_toys=global_toys,
         progress=not quiet and sys.stderr.isatty(),
     )
     written = [out / "scan.json", out / "scan.csv"]
@@ -226,11 +254,14 @@ def scan(
     written += _plots(limits, out) + _coupling(search, limits, out)
     from zfit_dark import plot
 
-    for fit in search.fits(sample, limits):
+    words = []
+    for fit in search.fits(sample, limits, goodness_toys=goodness_toys):
+        if fit.goodness is not None:
+            words.append(f"fit at {fit.mass:.4f} GeV: {fit.goodness.summary()}")
         path = out / f"fit_{fit.mass:.4f}.png"
         written += _save(plot.fit(fit, observable_label=search.OBSERVABLE_LABEL), [path])
     if not quiet:
-        print(limits.summary())
+        print(limits.summary(), *words, sep="\n")
         _tell(written)
 
 

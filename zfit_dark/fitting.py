@@ -8,8 +8,10 @@ import numpy as np
 
 from zfit_dark.asimov import gauss_legendre
 from zfit_dark.channel import ShapeChannel
+from zfit_dark.goodness import judge
+from zfit_dark.hypotheses import fitted, profiled
 from zfit_dark.likelihood import BLIND_HALF_WIDTH, Likelihood
-from zfit_dark.limits import fitted
+from zfit_dark.limits import alternatives, several_backgrounds
 from zfit_dark.newton import FloatArray
 from zfit_dark.profile import compiled
 from zfit_dark.results import ChannelFit, Fit
@@ -29,6 +31,7 @@ def fit(
     poi_label: str = "",
     poi_unit: str = "",
     pseudo_data: bool = False,
+    goodness_toys: int = 0,
 ) -> Fit:
     """Fit a hypothesis in all channels.
 
@@ -39,18 +42,26 @@ def fit(
         poi_label: the parameter of interest as a plot names it; its own name if not given.
         poi_unit: its unit.
         pseudo_data: whether the candidates are not real.
+        goodness_toys: toys that tell the goodness of the fit, see ``goodness_of_fit``; 0 for none.
+            That of a blind fit is how well the background describes the sidebands.
 
     Returns:
         Data, fitted counts and curves of every channel, and the best fit of the signal.
 
     Raises:
-        InputError: if the mass cannot be a hypothesis.
+        InputError: if the mass cannot be a hypothesis, or the number of toys is negative.
     """
     likelihood.move_to(mass)
     loss, poi = compiled(likelihood.loss), likelihood.poi
     with likelihood.signal_region_hidden() if blind else nullcontext():
         data = loss.observed()
-    found = fitted(loss, data, loss.values(), poi, at_zero_only=blind)
+    backgrounds = alternatives(loss, several_backgrounds(likelihood), loss.values())
+    held = None
+    if backgrounds:
+        found, *best = profiled(loss, data, backgrounds, data.setting, poi, blind=blind)
+        held = best[int(blind)].held
+    else:
+        found = fitted(loss, data, loss.values(), poi, at_zero_only=blind)
     row = int(blind)  # the fit without signal, or the free one
     theta, converged = found.fits.theta[row], bool(found.fits.converged[row])
     poi_hat = poi_error = np.nan
@@ -59,6 +70,18 @@ def fit(
     warnings: tuple[str, ...] = ()
     if not converged:
         warnings = ("the fit did not converge",)
+    goodness = None
+    if goodness_toys:
+        goodness = judge(
+            loss,
+            data,
+            found.fits.theta[1],
+            poi,
+            toys=goodness_toys,
+            with_signal=not blind,
+            pseudo_data=pseudo_data,
+            held=held,
+        )
     background = theta.copy()
     background[loss.index(poi)] = 0.0
     edges = [_edges(channel, mass) for channel in likelihood.channels]
@@ -85,6 +108,7 @@ def fit(
         pseudo_data=pseudo_data,
         blind=blind,
         blind_region=(mass - half, mass + half) if blind else None,
+        goodness=goodness,
     )
 
 

@@ -180,11 +180,14 @@ def toy_limit(
         blind: expected limits only; the nuisances are those without signal.
 
     Raises:
-        InputError: if toys cannot be drawn.
+        InputError: if toys cannot be drawn, or no guess is a number.
     """
     search = _Search(ours, data, poi, qtilde, plan.seed, blind)
     wanted = plan.precision * np.append(_BAND_PRECISION, 1.0)
-    search.add(_apart(guesses))
+    values = _apart(guesses)
+    if not values:
+        raise InputError("toys have no asymptotic limit to begin with")
+    search.add(values)
     for _ in range(_MOST_ROUNDS):
         found = [search.limit(target, alpha) for target in range(6)]
         limits, errors = np.array(found).T
@@ -250,10 +253,12 @@ class _Search:
         if np.isnan(logs).all():  # no toy is like the data, not even one without signal
             self.more_without(3 * self._n_without)
             return
-        if not np.isfinite(limit):
+        outside = not np.isfinite(limit)
+        if outside:
             limit = 1.5 * known.max() if np.nanmin(logs) > 0 else known.min() / 1.5
         apart = np.abs(known / limit - 1).min()
-        if np.nanmin(np.abs(logs)) > _NEAR and apart > 0.1 * _NEAR and len(known) < 3 * TESTS:
+        untold = outside or (np.nanmin(np.abs(logs)) > _NEAR and apart > 0.1 * _NEAR)
+        if untold and len(known) < 3 * TESTS:
             self.add([limit])
             return
         below, above = np.flatnonzero(known <= limit), np.flatnonzero(known > limit)

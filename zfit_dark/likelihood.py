@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import zfit
 
-from zfit_dark.channel import Nuisance, ShapeChannel
+from zfit_dark.channel import Background, Nuisance, ShapeChannel
 from zfit_dark.errors import InputError
 from zfit_dark.newton import FloatArray
 from zfit_dark.pdf import Vetoed, Windowed
@@ -24,6 +25,23 @@ _BEYOND = 25.0
 """The peak is normalised this many resolutions beyond the range of the data."""
 
 
+_MOST_CHOICES = 64
+
+
+class Choice(NamedTuple):
+    """One background for every channel, of those that there are to choose from.
+
+    Attributes:
+        name: of the backgrounds, those of all channels that have a choice.
+        left_out: parameters of the other backgrounds, and what they are held at.
+        penalty: what is added to the negative log-likelihood for its free parameters.
+    """
+
+    name: str
+    left_out: Mapping[Any, float]
+    penalty: float
+
+
 class Likelihood:
     """One extended likelihood of several channels that a signal of one mass would show up in.
 
@@ -32,34 +50,56 @@ class Likelihood:
     counts all signal events, also those outside the fit window or in a veto. The background yield
     counts the events that the background would have in the window without holes.
 
+    Where a channel has several backgrounds to choose from, the choice is profiled like a nuisance:
+    at each value of the parameter of interest the likelihood is that of the background that makes
+    it largest, less a penalty for its free parameters (P. D. Dauncey, M. Kenzie, N. Wardle,
+    G. J. Davies, JINST 10 (2015) P04015, arXiv:1408.6865, sections 3 and 6). Limits and scans
+    (asymptotic ones), and plots of fits, do so; ``loss`` itself holds the sum of all backgrounds.
+
     Args:
         channels: the channels, of different names.
         poi: name of the parameter of interest.
+        correction: what a free parameter of a background adds to -2 ln L when backgrounds compete:
+            1 is the expectation of a p-value (section 6.3 of the paper), 2 Akaike's criterion.
 
     Attributes:
         channels: as given.
         poi: the parameter of interest, a zfit parameter without limits.
         mass: the mass hypothesis, a fixed zfit parameter; ``move_to`` sets it.
         loss: a zfit ``ExtendedUnbinnedNLL`` of all channels, each constraint in it once.
+        choices: all combinations of backgrounds; a single one if there is nothing to choose.
 
     Raises:
-        InputError: if there is no channel, or two share a name or disagree on a nuisance.
+        InputError: if there is no channel, or two share a name or disagree on a nuisance, if there
+            are more than 64 combinations of backgrounds, or the correction is negative.
     """
 
-    def __init__(self, channels: Sequence[ShapeChannel], poi: str = "mu") -> None:
+    def __init__(
+        self, channels: Sequence[ShapeChannel], poi: str = "mu", *, correction: float = 1.0
+    ) -> None:
         self.channels = tuple(channels)
         names = [channel.name for channel in self.channels]
         if not names:
             raise InputError("a likelihood needs a channel")
         if len(set(names)) < len(names):
             raise InputError(f"two channels have the same name: {', '.join(names)}")
+        combinations = int(np.prod([len(channel.backgrounds) for channel in self.channels]))
+        if combinations > _MOST_CHOICES:
+            raise InputError(
+                f"{combinations} combinations of backgrounds; at most {_MOST_CHOICES} can be "
+                "profiled: give fewer channels a choice"
+            )
+        if not correction >= 0:
+            raise InputError(f"correction={correction}: a free parameter cannot be a bonus")
         first = self.channels[0]
         self.mass = zfit.Parameter("mass_hypothesis", float(first.signal.masses[0]), floating=False)
         self.poi = zfit.Parameter(poi, 0.0)
         self._hidden = 0.0
         self._thetas = self._make_thetas()
         self._per_poi = {n: zfit.Parameter(f"{n}_per_poi", 1.0, floating=False) for n in names}
-        self._yields: dict[str, list[Any]] = {}
+        # of each channel and each of its backgrounds: yields, and all floating parameters
+        self._yields: dict[str, dict[str, list[Any]]] = {}
+        self._own: dict[str, dict[str, set[Any]]] = {}
         # Set to what the data are cut with, to the last bit: no event is outside the model.
         self._edges = {
             f"{c.name}_{edge}": zfit.Parameter(f"{c.name}_{edge}", value, floating=False)
@@ -83,6 +123,7 @@ class Likelihood:
         )
         self.loss = zfit.loss.ExtendedUnbinnedNLL(models, self._data, constraints=constraints)
         self._start = {p: float(p.value()) for p in self.loss.get_params(floating=True)}
+        self.choices = self._make_choices(correction)
 
     def why_not(self, mass: float) -> str | None:
         """Why a mass cannot be a hypothesis of this likelihood, or None if it can."""
@@ -120,8 +161,9 @@ class Likelihood:
         for parameter, value in self._start.items():
             parameter.assign(value)
         for name, events in zip(self._yields, self._load(), strict=True):
-            for background_yield in self._yields[name]:
-                background_yield.assign(max(events, 1.0) / len(self._yields[name]))
+            for yields in self._yields[name].values():
+                for background_yield in yields:
+                    background_yield.assign(max(events, 1.0) / len(yields))
         self.poi.stepsize = 1.0 / sum(c.yield_per_poi(mass) for c in self.channels)
         return self
 
@@ -175,21 +217,28 @@ class Likelihood:
         start, stop, *hidden = (self._edges[f"{name}_{edge}"] for edge in _EDGES)
         holes = [*((veto.low, veto.high) for veto in channel.vetoes), tuple(hidden)]
         edges = [(low - 2 * reach, start), (stop, high + 2 * reach)]
-        if channel.window is None:
-            inside = zfit.Space(obs.obs, low, high)
-            shapes = _several(channel.background(inside, f"{name}_background"))
-            background_holes = [*holes, *edges]
-        else:
-            unit = zfit.Space(obs.obs, -1.0, 1.0)
-            shapes = [
-                Windowed(shape, start, stop, obs, name=shape.name)
-                for shape in _several(channel.background(unit, f"{name}_background"))
+        background_holes = holes if channel.window is not None else [*holes, *edges]
+        backgrounds: list[Any] = []
+        self._yields[name], self._own[name] = {}, {}
+        for choice, background in channel.backgrounds.items():
+            label = "_".join(filter(None, (name, "background", choice)))
+            shapes = self._shapes(channel, background, obs, label)
+            tags = [""] if len(shapes) == 1 else [f"_{i}" for i in range(len(shapes))]
+            yields = [zfit.Parameter(f"{label}_yield{tag}", 1.0, 0.0) for tag in tags]
+            backgrounds += [
+                Vetoed(
+                    shape,
+                    background_holes,
+                    counts="all",
+                    extended=background_yield,
+                    obs=obs,
+                    name=shape.name,
+                )
+                for shape, background_yield in zip(shapes, yields, strict=True)
             ]
-            background_holes = holes
-        tags = [""] if len(shapes) == 1 else [f"_{i}" for i in range(len(shapes))]
-        self._yields[name] = [
-            zfit.Parameter(f"{name}_background_yield{tag}", 1.0, 0.0) for tag in tags
-        ]
+            self._yields[name][choice] = yields
+            of_shapes = [p for shape in shapes for p in shape.get_params(floating=True)]
+            self._own[name][choice] = {*yields, *of_shapes}
         return zfit.pdf.SumPDF(
             [
                 Vetoed(
@@ -200,20 +249,41 @@ class Likelihood:
                     obs=obs,
                     name=f"{name}_signal",
                 ),
-                *(
-                    Vetoed(
-                        shape,
-                        background_holes,
-                        counts="all",
-                        extended=background_yield,
-                        obs=obs,
-                        name=shape.name,
-                    )
-                    for shape, background_yield in zip(shapes, self._yields[name], strict=True)
-                ),
+                *backgrounds,
             ],
             name=name,
         )
+
+    def _shapes(self, channel: ShapeChannel, background: Background, obs: Any, name: str) -> Any:
+        """The PDFs that a background is made of, laid over the window if there is one."""
+        if channel.window is None:
+            return _several(background(zfit.Space(obs.obs, *channel.limits), name))
+        start, stop = (self._edges[f"{channel.name}_{edge}"] for edge in _EDGES[:2])
+        return [
+            Windowed(shape, start, stop, obs, name=shape.name)
+            for shape in _several(background(zfit.Space(obs.obs, -1.0, 1.0), name))
+        ]
+
+    def _make_choices(self, correction: float) -> tuple[Choice, ...]:
+        """All combinations of the channels' backgrounds."""
+        yields = {p for of in self._yields.values() for each in of.values() for p in each}
+        everything = {p for of in self._own.values() for each in of.values() for p in each}
+        found = []
+        for names in product(*(channel.backgrounds for channel in self.channels)):
+            used = {
+                p
+                for channel, name in zip(self.channels, names, strict=True)
+                for p in self._own[channel.name][name]
+            }
+            left_out = everything - used
+            found.append(
+                Choice(
+                    name=", ".join(filter(None, names)),
+                    left_out={p: 0.0 if p in yields else self._start[p] for p in left_out},
+                    penalty=0.5 * correction * len(used),
+                )
+            )
+        return tuple(found)
 
     def _signal_yield(self, channel: ShapeChannel) -> Any:
         nuisances = channel.nuisances

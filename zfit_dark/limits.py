@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -13,7 +12,8 @@ from scipy.special import ndtr
 from zfit_dark.counting import Count, exact_limit
 from zfit_dark.errors import InputError
 from zfit_dark.frequentist import Data, Toys, toy_limit
-from zfit_dark.likelihood import Likelihood
+from zfit_dark.hypotheses import Alternative, fitted, profiled
+from zfit_dark.likelihood import Choice, Likelihood
 from zfit_dark.newton import FloatArray, Minimum
 from zfit_dark.profile import CompiledLoss, Hypothesis, Sample, compiled
 from zfit_dark.results import Limit
@@ -95,18 +95,18 @@ def asked(
 
     The arguments are those of ``upper_limit``, and so are the errors.
     """
-    loss, poi = _loss_and_poi(model, poi)
-    if not 0 < level < 1:
-        raise InputError(f"level={level}: give a confidence level between 0 and 1, such as 0.90")
-    if method not in METHODS:
-        known = ", ".join(map(repr, METHODS))
-        raise InputError(f"method={method!r} is not known; there are {known}")
-    if test_statistic not in get_args(TestStatistic):
-        raise InputError(f"test_statistic={test_statistic!r} is not known; give 'qtilde' or 'q'")
+    loss, poi = unpacked(model, poi)
+    check_asked(level, method, test_statistic)
+    choices = several_backgrounds(model)
+    if choices and method != "asymptotic":
+        raise InputError(
+            f"method={method!r} does not profile a choice of backgrounds; use 'asymptotic'"
+        )
     if blind and not isinstance(model, Likelihood):
         raise InputError("a bare loss does not know its sidebands: give a Likelihood to be blind")
     ours = compiled(loss)
-    index, start = ours.index(poi), ours.values()
+    start = ours.values()
+    ours.index(poi)  # refuses a parameter that does not float
     if method == "toys":
         check(ours)
     if blind:
@@ -118,66 +118,125 @@ def asked(
         data = nothing = ours.observed()
 
     alpha, qtilde = 1 - level, test_statistic == "qtilde"
+    backgrounds = alternatives(ours, choices, start)
 
     def work() -> Limit:
-        found = fitted(ours, data, start, poi, alpha, qtilde, at_zero_only=blind)
-        free, at_zero = found.fits.converged
-        warnings = [] if free or blind else [f"the fit of {poi.name} did not converge"]
-        warnings += [] if at_zero else [f"the fit at {poi.name} = 0 did not converge"]
-        poi_hat, poi_error = float(found.fits.theta[0, index]), found.poi_error
-        fits, p0 = found.fits, float(ndtr(-_local_significance(found.fits, poi_hat)))
-        if blind:
-            found = ours.hypothesis(nothing, poi, found.fits.theta[1], alpha, qtilde, blind=True)
-            poi_hat = poi_error = p0 = np.nan
-        if not np.isfinite(found.limits[:5]).all():
-            warnings.append("an expected limit was not found")
-        if not blind and not np.isfinite(found.limits[5]):
-            warnings.append("the observed limit was not found")
-        if not found.asimov_error <= _NODE_TOLERANCE:
-            missed = f"{found.asimov_error:.1e}"
-            warnings.append(f"integral of the model and sum over its Asimov set differ by {missed}")
-        competing = _competing(found.signal_per_poi, found.sigma)
-        asymptotic = Limit(
-            observed=float(found.limits[5]),
-            expected=tuple(found.limits[:5].tolist()),
-            poi_hat=poi_hat,
-            poi_error=poi_error,
-            p0=p0,
-            level=level,
-            method="asymptotic",
-            test_statistic=test_statistic,
-            valid=not warnings,
-            warnings=(*warnings, *_few_events(competing)),
-            blind=blind,
-        )
-
-        def by_toys() -> Limit:
-            nothing_found = replace(
-                asymptotic, observed=np.nan, expected=(np.nan,) * 5, method="toys", valid=False
+        how = ""
+        if backgrounds:
+            setting = nothing.setting
+            found, best, without = profiled(
+                ours, data, backgrounds, setting, poi, alpha, qtilde, blind=blind
             )
-            if not (at_zero and (free or blind)):
-                return nothing_found  # there is nothing to draw toys of
-            try:
-                return _by_toys(ours, nothing, fits, poi, asymptotic, toys)
-            except InputError as error:  # of this hypothesis: a scan goes on
-                return replace(nothing_found, warnings=(str(error),))
-
-        if method == "toys":
-            return by_toys()
-        if method == "exact":
-            return _exactly(ours, nothing, poi, asymptotic)
-        if method == "asymptotic":
-            return asymptotic
-        about = f"{competing:.3g} background events compete with the signal"
-        if competing >= ENOUGH_EVENTS:
-            return replace(asymptotic, method="auto", how=f"asymptotic: {about}")
-        try:
-            limit, why = _exactly(ours, nothing, poi, asymptotic), ""
-        except InputError as error:
-            limit, why = by_toys(), f"; not exact: {error}"
-        return replace(limit, method="auto", how=f"{limit.method}: {about}{why}")
+            how = "background: " + ("" if blind else f"{best.name}, ")
+            how += f"without signal {without.name}"
+        else:
+            found = fitted(ours, data, start, poi, alpha, qtilde, at_zero_only=blind)
+            if blind:
+                at_zero = found.fits.theta[1]
+                expected = ours.hypothesis(nothing, poi, at_zero, alpha, qtilde, blind=True)
+                found = expected._replace(fits=found.fits)
+        limit = limit_of(ours, found, nothing, poi, level, method, test_statistic, blind, toys)
+        return replace(limit, how=limit.how or how)
 
     return work
+
+
+def check_asked(level: float, method: str, test_statistic: str) -> None:
+    """Refuse what is no question for a limit.
+
+    Raises:
+        InputError: for a level outside (0, 1), an unknown method or an unknown test statistic.
+    """
+    if not 0 < level < 1:
+        raise InputError(f"level={level}: give a confidence level between 0 and 1, such as 0.90")
+    if method not in METHODS:
+        known = ", ".join(map(repr, METHODS))
+        raise InputError(f"method={method!r} is not known; there are {known}")
+    if test_statistic not in get_args(TestStatistic):
+        raise InputError(f"test_statistic={test_statistic!r} is not known; give 'qtilde' or 'q'")
+
+
+def limit_of(
+    ours: CompiledLoss,
+    found: Hypothesis,
+    data: Sample,
+    poi: Any,
+    level: float,
+    method: str,
+    test_statistic: TestStatistic,
+    blind: bool,
+    toys: Toys,
+) -> Limit:
+    """The limit that follows from the fits of a sample.
+
+    Args:
+        ours: the compiled loss.
+        found: the fits, see ``fitted``.
+        data: the sample that was fitted; for a blind limit one of no weight.
+        poi: the parameter of interest.
+        level: see ``upper_limit``, as for all that follow.
+        method: of the limit.
+        test_statistic: of the limit.
+        blind: expected limits only.
+        toys: how many, for method "toys".
+
+    Raises:
+        InputError: for an exact limit of what is no counting experiment.
+    """
+    free, at_zero = found.fits.converged
+    warnings = [] if free or blind else [f"the fit of {poi.name} did not converge"]
+    warnings += [] if at_zero else [f"the fit at {poi.name} = 0 did not converge"]
+    poi_hat, poi_error = float(found.fits.theta[0, ours.index(poi)]), found.poi_error
+    fits, p0 = found.fits, float(ndtr(-_local_significance(found.fits, poi_hat)))
+    if blind:
+        poi_hat = poi_error = p0 = np.nan
+    if not np.isfinite(found.limits[:5]).all():
+        warnings.append("an expected limit was not found")
+    if not blind and not np.isfinite(found.limits[5]):
+        warnings.append("the observed limit was not found")
+    if not found.asimov_error <= _NODE_TOLERANCE:
+        missed = f"{found.asimov_error:.1e}"
+        warnings.append(f"integral of the model and sum over its Asimov set differ by {missed}")
+    competing = _competing(found.signal_per_poi, found.sigma)
+    asymptotic = Limit(
+        observed=float(found.limits[5]),
+        expected=tuple(found.limits[:5].tolist()),
+        poi_hat=poi_hat,
+        poi_error=poi_error,
+        p0=p0,
+        level=level,
+        method="asymptotic",
+        test_statistic=test_statistic,
+        valid=not warnings,
+        warnings=(*warnings, *_few_events(competing)),
+        blind=blind,
+    )
+
+    def by_toys() -> Limit:
+        nothing_found = replace(
+            asymptotic, observed=np.nan, expected=(np.nan,) * 5, method="toys", valid=False
+        )
+        if not (at_zero and (free or blind)):
+            return nothing_found  # there is nothing to draw toys of
+        try:
+            return _by_toys(ours, data, fits, poi, asymptotic, toys)
+        except InputError as error:  # of this hypothesis: a scan goes on
+            return replace(nothing_found, warnings=(str(error),))
+
+    if method == "toys":
+        return by_toys()
+    if method == "exact":
+        return _exactly(ours, data, poi, asymptotic)
+    if method == "asymptotic":
+        return asymptotic
+    about = f"{competing:.3g} background events compete with the signal"
+    if competing >= ENOUGH_EVENTS:
+        return replace(asymptotic, method="auto", how=f"asymptotic: {about}")
+    try:
+        limit, why = _exactly(ours, data, poi, asymptotic), ""
+    except InputError as error:
+        limit, why = by_toys(), f"; not exact: {error}"
+    return replace(limit, method="auto", how=f"{limit.method}: {about}{why}")
 
 
 def _exactly(ours: CompiledLoss, data: Sample, poi: Any, asymptotic: Limit) -> Limit:
@@ -328,7 +387,7 @@ def significance(model: Any, poi: Any = None) -> float:
     Raises:
         InputError: if the parameter does not float in the loss, or the fit did not converge.
     """
-    loss, poi = _loss_and_poi(model, poi)
+    loss, poi = loss_and_poi(model, poi)
     ours = compiled(loss)
     found = fitted(ours, ours.observed(), ours.values(), poi)
     if not found.fits.converged.all():
@@ -336,7 +395,50 @@ def significance(model: Any, poi: Any = None) -> float:
     return _local_significance(found.fits, float(found.fits.theta[0, ours.index(poi)]))
 
 
-def _loss_and_poi(model: Any, poi: Any) -> tuple[Any, Any]:
+def loss_and_poi(model: Any, poi: Any) -> tuple[Any, Any]:
+    """The zfit loss of a model of one background, and what its signal is measured by.
+
+    Raises:
+        InputError: if a ``Likelihood`` has another parameter of interest, or a choice of
+            backgrounds, or a loss is given no parameter of interest.
+    """
+    if several_backgrounds(model):
+        raise InputError("only asymptotic limits profile a choice of backgrounds: take one")
+    return unpacked(model, poi)
+
+
+def several_backgrounds(model: Any) -> tuple[Choice, ...]:
+    """The choices of backgrounds of a model; none if there is nothing to choose."""
+    choices = model.choices if isinstance(model, Likelihood) else ()
+    return choices if len(choices) > 1 else ()
+
+
+def alternatives(
+    ours: CompiledLoss, choices: Sequence[Choice], start: FloatArray
+) -> list[Alternative]:
+    """Choices of backgrounds, as the fits of a compiled loss see them.
+
+    Args:
+        ours: the compiled loss.
+        choices: of its ``Likelihood``.
+        start: where fits start, shape (parameters,).
+    """
+    found = []
+    for choice in choices:
+        held, theta = np.zeros(len(start), bool), start.copy()
+        for parameter, value in choice.left_out.items():
+            held[ours.index(parameter)] = True
+            theta[ours.index(parameter)] = value
+        found.append(Alternative(choice.name, held, theta, choice.penalty))
+    return found
+
+
+def unpacked(model: Any, poi: Any) -> tuple[Any, Any]:
+    """The zfit loss of a model, and what its signal is measured by.
+
+    Raises:
+        InputError: if a ``Likelihood`` has another parameter of interest, or a loss is given none.
+    """
     if isinstance(model, Likelihood):
         if poi is not None and poi is not model.poi:
             raise InputError(f"the parameter of interest of this Likelihood is {model.poi.name}")
@@ -344,46 +446,6 @@ def _loss_and_poi(model: Any, poi: Any) -> tuple[Any, Any]:
     if poi is None:
         raise InputError("give poi=, the floating parameter of the loss that measures the signal")
     return model, poi
-
-
-def fitted(
-    ours: CompiledLoss,
-    data: Sample,
-    start: FloatArray,
-    poi: Any,
-    alpha: float = 0.05,
-    qtilde: bool = True,
-    *,
-    at_zero_only: bool = False,
-) -> Hypothesis:
-    """Fits of the data, taken up by Minuit where Newton's steps fail, and limits.
-
-    Where the free fit runs into negative densities on its way to a negative signal, it is made
-    again with the signal not below zero, which is all that a limit needs.
-
-    Args:
-        ours: the compiled loss.
-        data: the sample.
-        start: where the fit without signal starts, shape (parameters,).
-        poi: the parameter of interest.
-        alpha: one minus the confidence level.
-        qtilde: whether a negative signal counts as none.
-        at_zero_only: leave a free fit alone that did not converge.
-    """
-    ask = partial(ours.hypothesis, data, poi, alpha=alpha, qtilde=qtilde)
-    found = ask(start=start)
-    if found.fits.converged[int(at_zero_only) :].all():
-        return found
-    both, index = np.stack([start] * 2), ours.index(poi)
-    both[1, index] = 0.0
-    free = np.ones(both.shape, bool)
-    free[1, index] = False
-    freely, at_zero = ours.fit(data, both, free).theta
-    found = ask(start=at_zero, free_start=freely)
-    if not found.fits.converged[0] and found.fits.converged[1]:
-        again = ask(start=at_zero, not_below=0.0)
-        return again if again.fits.converged.all() else found
-    return found
 
 
 def _local_significance(fits: Minimum, poi_hat: float) -> float:

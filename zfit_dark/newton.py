@@ -245,5 +245,20 @@ def response(
     return tf.where(is_leader, tf.constant(1.0, tf.float64), follow)
 
 
+def inside(start: tf.Tensor, near: tf.Tensor, lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
+    """A starting point inside the box: where it would be over an edge, halfway there from near by.
+
+    On the edge itself the likelihood may be infinite.
+
+    Args:
+        start: where a straight line leads, shape (p,).
+        near: where it comes from, in the box.
+        lower: lower edges.
+        upper: upper edges.
+    """
+    start = tf.where(start <= lower, 0.5 * (near + lower), start)
+    return tf.where(start >= upper, 0.5 * (near + upper), start)
+
+
 def _finite(values: Any) -> tf.Tensor:
     return tf.where(tf.math.is_finite(values), values, 0.0)

@@ -38,6 +38,7 @@ from zfit_dark.newton import (
     FloatArray,
     Minimum,
     as_row,
+    inside,
     minimise,
     response,
     row_length,
@@ -55,6 +56,9 @@ TESTS = 7
 
 TOYS = 64
 """Most toys that one call of a program fits."""
+
+_STEP = 0.01
+"""Of differences of gradients, in standard deviations."""
 
 _FEWEST = 256
 """Points of a channel that there is always room for."""
@@ -385,10 +389,23 @@ class CompiledLoss:
             theta: shape (parameters,).
             sample: where to evaluate.
         """
+        if any(t.by_zfit and t.index for channel in self._channels for t in channel.terms):
+            return self._differences(theta, sample)
         program = self._program("hessian", sample.capacity)
         request = np.concatenate([theta, sample.observations, sample.setting.fixed])
         found: FloatArray = program(tf.constant(request), *sample.padded).numpy()
         return found
+
+    def _differences(self, theta: FloatArray, sample: Sample) -> FloatArray:
+        """Second derivatives as differences of gradients, for shapes that zfit itself evaluates."""
+        step = _STEP / np.sqrt(np.diag(self.evaluate(theta[None], sample)[2][0]))
+        ends = theta + np.stack([np.diag(step), -np.diag(step)])
+        ends = np.clip(ends, self.lower, self.upper)
+        up, down = (self.evaluate(each, sample)[1] for each in ends)
+        apart = np.diagonal(ends[0] - ends[1])
+        bend = (up - down) / apart[:, None]
+        hessian: FloatArray = 0.5 * (bend + bend.T)
+        return hessian
 
     def densities(
         self,
@@ -491,6 +508,7 @@ class CompiledLoss:
         *,
         free_start: FloatArray | None = None,
         not_below: float = -np.inf,
+        held: NDArray[np.bool_] | None = None,
         blind: bool = False,
     ) -> Hypothesis:
         """All that a limit on a parameter needs, in one call of one program.
@@ -503,6 +521,7 @@ class CompiledLoss:
             qtilde: whether a negative signal counts as none.
             free_start: where the free fit starts; where the other one ends if not given.
             not_below: a lower limit of the parameter of interest for the free fit alone.
+            held: parameters that stay where they start, shape (parameters,).
             blind: fit nothing to the data; the start is the background of the Asimov set.
 
         Raises:
@@ -510,15 +529,17 @@ class CompiledLoss:
         """
         index, p = self.index(poi), len(self.parameters)
         self._nodes()
-        lower, start = self.lower, start.copy()
+        lower, upper, start = self.lower, self.upper, start.copy()
         lower[index] = max(lower[index], not_below)
         start[index] = 0.0
+        if held is not None:
+            lower[held] = upper[held] = start[held]
         setting = sample.setting
         request = [
             start,
             np.full(p, np.nan) if free_start is None else free_start,
             lower,
-            self.upper,
+            upper,
             sample.observations,
             [alpha, qtilde, blind],
             asymptotics.expected_root(alpha),
@@ -539,7 +560,7 @@ class CompiledLoss:
         start: FloatArray,
         poi: Any,
         at: FloatArray,
-        others: FloatArray,
+        others: FloatArray | None,
         fixed: FloatArray,
         not_below: float = -np.inf,
     ) -> FloatArray:
@@ -551,14 +572,14 @@ class CompiledLoss:
             poi: the parameter of interest.
             at: its values that the other fits are made at, at most ``TESTS``.
             others: parameters where the likelihood is wanted without a fit, one row for each value,
-                shape (values, parameters).
+                shape (values, parameters); None if it is wanted nowhere.
             fixed: values of the fixed parameters.
             not_below: a lower limit of the parameter of interest for the free fit.
 
         Returns:
             Best fit of the parameter, negative log-likelihood, estimated distance to the minimum,
             of the free fit and of the one at each value, and the negative log-likelihood at the
-            start and at each row of ``others``, shape (toys, 1 + values, 4).
+            start and at each row of ``others`` (NaN without), shape (toys, 1 + values, 4).
         """
         index = self.index(poi)
         capacity = self._capacity(
@@ -568,13 +589,13 @@ class CompiledLoss:
         lower[index] = max(lower[index], not_below)
         tests = np.append(at, np.zeros(TESTS - len(at)))
         looks = np.zeros((TESTS, len(start)))
-        looks[: len(at)] = others
+        if others is not None:
+            looks[: len(at)] = others
         found = []
         for first in range(0, len(toys), TOYS):
             block = toys[first : first + TOYS]
-            spare = TOYS - len(block)
             head: list[Any] = [
-                [len(block), 1 + len(at)],
+                [len(block), 1 + len(at), others is not None],
                 start,
                 lower,
                 self.upper,
@@ -582,14 +603,13 @@ class CompiledLoss:
                 looks.ravel(),
                 fixed,
             ]
-            rows: list[list[FloatArray]] = [
-                [t.observations for t in block],
-                [self._padded(t.points, capacity) for t in block],
-                [self._padded_weights(t.weights, capacity) for t in block],
-            ]
-            filled = [
-                np.append(np.concatenate(each), np.zeros(spare * len(each[0]))) for each in rows
-            ]
+            shapes = [len(start), self._numbers_of(capacity), sum(capacity)]
+            observations, points, weights = (np.zeros((TOYS, n)) for n in shapes)
+            for row, toy in enumerate(block):
+                observations[row] = toy.observations
+                points[row] = self._padded(toy.points, capacity)
+                weights[row] = self._padded_weights(toy.weights, capacity)
+            filled = [each.ravel() for each in (observations, points, weights)]
             out = program(tf.constant(np.concatenate(head)), *map(tf.constant, filled))
             found.append(out.numpy()[: len(block), : 1 + len(at)])
         return np.concatenate(found)
@@ -605,6 +625,10 @@ class CompiledLoss:
             return self._bins()
         self._roomy = tuple(map(max, self._roomy, map(_rounded, events)))
         return self._roomy
+
+    def _numbers_of(self, capacity: tuple[int, ...]) -> int:
+        """How many numbers the points of a sample are."""
+        return sum(n * c.dimensions for n, c in zip(capacity, self._channels, strict=True))
 
     def _bins(self) -> tuple[int, ...]:
         return tuple(int(np.size(data.values())) for data in self.loss.data)
@@ -691,7 +715,7 @@ class CompiledLoss:
     def _built(self, name: str, capacity: tuple[int, ...], *details: int) -> Callable[..., Any]:
         """A program, traced, compiled if that is possible, and tried."""
         p, fixed = len(self.parameters), len(self._all.fixed)
-        of_points = sum(n * c.dimensions for n, c in zip(capacity, self._channels, strict=True))
+        of_points = self._numbers_of(capacity)
         events, edges = self._setting_sizes
         setting = fixed + events + edges * len(self._channels)
         builders: dict[str, tuple[Callable[..., Any], list[int]]] = {
@@ -705,7 +729,7 @@ class CompiledLoss:
             "toys": (
                 self._toys_program,
                 [
-                    2 + (3 + TESTS) * p + TESTS + fixed,
+                    3 + (3 + TESTS) * p + TESTS + fixed,
                     TOYS * p,
                     TOYS * of_points,
                     TOYS * sum(capacity),
@@ -781,9 +805,9 @@ class CompiledLoss:
         """Numbers, start, limits, tests and fixed parameters; toys: to a row for each fit."""
         p = len(self.parameters)
         head, start, lower, upper, tests, others, fixed = tf.split(
-            request, [2, p, p, p, TESTS, TESTS * p, len(self._all.fixed)]
+            request, [3, p, p, p, TESTS, TESTS * p, len(self._all.fixed)]
         )
-        count, fits = tf.unstack(tf.cast(head, tf.int32))
+        count, fits, look = tf.unstack(tf.cast(head, tf.int32))
         constants, is_poi = self._all.derive(fixed), np.arange(p) == index
         each = [tf.reshape(part, (TOYS, -1)) for part in (observations, points, weights)]
         still = tf.constant(is_poi, tf.float64)
@@ -800,11 +824,17 @@ class CompiledLoss:
                 j: tf.Tensor, near: tf.Tensor, follow: tf.Tensor, out: tf.Tensor
             ) -> tuple[tf.Tensor, ...]:
                 x = tf.where(j == 0, near[index], tests[tf.maximum(j - 1, 0)])
-                begin = tf.where(is_poi, x, near + follow * (x - near[index]))
+                begin = inside(near + follow * (x - near[index]), near, lower, upper)
+                begin = tf.where(is_poi, x, begin)
                 theta, value, edm, _, _, curvature = minimise(
                     objective, begin, ~is_poi | (j == 0), lower, upper
                 )
-                row = tf.stack([theta[index], value, edm, objective(looks[j])[0]])
+                seen = tf.cond(
+                    look > 0,
+                    lambda: objective(looks[j])[0],
+                    lambda: tf.constant(np.nan, tf.float64),
+                )
+                row = tf.stack([theta[index], value, edm, seen])
                 follow = response(theta, curvature, index, lower, upper)
                 out = tf.tensor_scatter_nd_update(out, tf.stack([[i, j]]), row[None])
                 return j + 1, theta, follow, out

@@ -6,21 +6,24 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from zfit_dark.elsewhere import Place, largest_excesses, place
 from zfit_dark.errors import InputError
 from zfit_dark.frequentist import Toys
 from zfit_dark.likelihood import Likelihood
-from zfit_dark.limits import TestStatistic, asked
+from zfit_dark.limits import TestStatistic, asked, loss_and_poi, unpacked
 from zfit_dark.profile import compiled
 from zfit_dark.results import Limit, Scan, Skipped
 from zfit_dark.terms import ALONE
 from zfit_dark.toys import cores
+
+_Item = TypeVar("_Item")
 
 
 def scan(
@@ -34,6 +37,7 @@ def scan(
     *,
     blind: bool = False,
     toys: Toys | None = None,
+    global_toys: int = 0,
     executor: Executor | None = None,
     progress: bool = True,
     poi_label: str = "",
@@ -53,6 +57,9 @@ def scan(
         test_statistic: see ``upper_limit``.
         blind: expected limits only; see ``upper_limit``.
         toys: see ``upper_limit``; all masses have the same seed.
+        global_toys: pseudo-experiments of the whole scan without a signal, which all hypotheses
+            look at, for ``Scan.global_significance``; their seed is that of ``toys``. A thousand
+            tell a p-value of 0.1 to 10 %, and take as long as some thousand fits at each mass.
         executor: where hypotheses are worked on, several at a time: a thread pool; by default one
             with a thread for every core. The limits do not depend on it.
         progress: show a progress bar on standard error.
@@ -72,35 +79,60 @@ def scan(
     hypotheses = np.unique(np.asarray(masses, float))
     if hypotheses.size == 0 or not np.isfinite(hypotheses).all():
         raise InputError("give at least one mass, and only finite ones, in GeV")
+    loss, poi = (loss_and_poi if global_toys else unpacked)(model, poi)
     if isinstance(model, Likelihood):
-        poi = model.poi if poi is None else poi
         move: Callable[[float], Any] = model.move_to
         why_not: Callable[[float], str | None] = model.why_not
     else:
-        move, why_not = _mover(model, mass)
+        move, why_not = mover(model, mass)
     reasons = {float(hypothesis): why_not(float(hypothesis)) for hypothesis in hypotheses}
     skipped = [Skipped(m, reason) for m, reason in reasons.items() if reason is not None]
     wanted = [m for m, reason in reasons.items() if reason is None]
     if not wanted:
         raise InputError(f"none of the masses can be a hypothesis: {_reasons(skipped)}")
     if isinstance(model, Likelihood):
-        compiled(model.loss).reserve(model.largest_windows(wanted))
+        compiled(loss).reserve(model.largest_windows(wanted))
     if executor is not None and not isinstance(executor, ThreadPoolExecutor):
         raise InputError(
             f"a {type(executor).__name__} cannot share one model: give a ThreadPoolExecutor"
         )
     plan = Toys() if toys is None else toys
+    if blind and global_toys:
+        raise InputError("a blind scan has no excess to compare with: leave out global_toys")
+    if not isinstance(global_toys, int) or global_toys < 0:
+        raise InputError(f"global_toys={global_toys}: give a whole number, 0 for none")
     before = None if isinstance(model, Likelihood) else float(mass.value())
 
     def tasks() -> Iterator[Callable[[], Limit]]:
-        for hypothesis in _shown(wanted, progress):
+        for hypothesis in shown(wanted, progress):
             with ALONE:
                 move(hypothesis)
                 task = asked(model, poi, level, method, test_statistic, blind, plan)
             yield task
 
+    def places() -> Iterator[Place]:
+        for hypothesis in wanted:
+            with ALONE:
+                move(hypothesis)
+                found = place(compiled(loss), hypothesis, poi)
+            if found is not None:
+                yield found
+
+    excesses, largest = np.empty(0), np.nan
     try:
+        # first, so that what stands in the way of toys is told before the work begins
+        looked_at = list(places()) if global_toys else []
         limits = _worked_out(tasks(), executor)
+        if global_toys:
+            excesses = largest_excesses(
+                compiled(loss),
+                looked_at,
+                poi,
+                global_toys,
+                plan.seed,
+                shown=lambda batches: shown(batches, progress, lambda b: f"{b.stop} toys"),
+            )
+            largest = max(each.excess for each in looked_at)
     finally:
         if before is not None:
             mass.assign(before)
@@ -112,6 +144,8 @@ def scan(
         poi_unit=poi_unit,
         pseudo_data=pseudo_data,
         skipped=skipped,
+        largest_excess=largest,
+        toy_excesses=excesses,
         provenance=provenance,
     )
 
@@ -133,7 +167,7 @@ def _worked_out(tasks: Iterator[Callable[[], Limit]], executor: Executor | None)
     return limits
 
 
-def _mover(loss: Any, mass: Any) -> tuple[Callable[[float], Any], Callable[[float], str | None]]:
+def mover(loss: Any, mass: Any) -> tuple[Callable[[float], Any], Callable[[float], str | None]]:
     """What takes the signal of a loss to a mass, and what tells why it cannot be taken there."""
     if mass is None:
         raise InputError("give mass=, the fixed parameter of the loss that the signal is built on")
@@ -152,8 +186,20 @@ def _mover(loss: Any, mass: Any) -> tuple[Callable[[float], Any], Callable[[floa
     return mass.assign, why_not  # set_value looks at the limits, and takes 3 ms for it
 
 
-def _shown(masses: Sequence[float], progress: bool) -> Iterator[float]:
-    """The masses, with a progress bar on standard error if wanted."""
+def _in_gev(mass: Any) -> str:
+    return f"{mass:.4g} GeV"
+
+
+def shown(
+    items: Sequence[_Item], progress: bool, tell: Callable[[_Item], str] = _in_gev
+) -> Iterator[_Item]:
+    """Masses, or other items, with a progress bar on standard error if wanted.
+
+    Args:
+        items: what is worked on.
+        progress: whether to show the bar.
+        tell: what the bar says of an item that is done.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -162,10 +208,10 @@ def _shown(masses: Sequence[float], progress: bool) -> Iterator[float]:
     )
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not progress, transient=True) as bar:
-        task = bar.add_task("compiling", total=len(masses))
-        for mass in masses:
-            yield mass
-            bar.update(task, advance=1, description=f"{mass:.4g} GeV")
+        task = bar.add_task("compiling", total=len(items))
+        for item in items:
+            yield item
+            bar.update(task, advance=1, description=tell(item))
 
 
 def _reasons(skipped: Iterable[Skipped]) -> str:

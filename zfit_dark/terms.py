@@ -220,6 +220,7 @@ class Term:
         own_yield: the yield, a zfit parameter, if there is one.
         yield_index: which floating parameters move it.
         dimensions: observables of the points; 0 if the bins are the points.
+        by_zfit: whether zfit evaluates the shape, outside the program.
     """
 
     def __init__(self, pdf: Any, kind: str, parameters: Parameters) -> None:
@@ -236,7 +237,7 @@ class Term:
             moving = {own} if own.independent else own.get_params(floating=True)
             self.yield_index = parameters.of(moving)
         self._traced: Callable[..., tuple[tf.Tensor, tf.Tensor]] | None = None
-        self._by_zfit = False
+        self.by_zfit = False
 
     def shape(
         self, theta: tf.Tensor, constants: tf.Tensor, points: tf.Tensor
@@ -274,7 +275,7 @@ class Term:
             with ALONE:
                 self._traced = traced = self._trace(constants)
         except Exception as error:  # whatever a PDF raises when it meets a tensor without value
-            self._by_zfit = True
+            self.by_zfit = True
             return _first_line(error)
         try:
             tf.function(lambda *a: traced(*a), jit_compile=True, autograph=False)(*arguments)
@@ -302,7 +303,7 @@ class Term:
         The first is linear in its cotangent, so that its own slope there is the forward derivative.
         (TensorFlow's forward mode gives the same, but traces a function for every operation.)
         """
-        if self._by_zfit:
+        if self.by_zfit:
             shape, slopes = tf.numpy_function(
                 self._evaluated, [theta, constants, points], [tf.float64, tf.float64]
             )

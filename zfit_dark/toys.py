@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zfit_dark.errors import InputError
 from zfit_dark.newton import EDM_TOLERANCE, FloatArray
@@ -24,6 +25,12 @@ _REFINED = 1e-6
 _MOST_REFINEMENTS = 40
 _TINY = 1e-300
 
+_GUIDES = 4
+"""Entries of a table's guide for each of its cells."""
+
+_TOGETHER = 40_000
+"""Points that are drawn at a time, of several toys if they are small."""
+
 
 class Table(NamedTuple):
     """A density on straight lines between points, for drawing from it.
@@ -32,23 +39,58 @@ class Table(NamedTuple):
         x: ascending points, a jump of the density between two neighbouring floats.
         density: at the points.
         integral: up to each point.
+        cells: those that are not empty, by their first point.
+        ends: the integral up to the end of each of these, infinite for the last one.
+        guide: of these, the last one below each of equally spaced parts of the integral.
     """
 
     x: FloatArray
     density: FloatArray
     integral: FloatArray
+    cells: NDArray[np.intp]
+    ends: FloatArray
+    guide: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, x: FloatArray, density: FloatArray) -> Table:
+        """The table of a density at ascending points."""
+        areas = 0.5 * np.diff(x) * (density[1:] + density[:-1])
+        integral = np.concatenate([[0.0], np.cumsum(areas)])
+        cells = np.flatnonzero(np.diff(integral) > 0)
+        # half a step early, so that rounding never leads too far
+        parts = (np.arange(_GUIDES * cells.size) - 0.5) / (_GUIDES * cells.size)
+        guide = np.searchsorted(integral[cells], parts * integral[-1], side="right") - 1
+        ends = np.append(integral[cells[1:]], np.inf)
+        return cls(x, density, integral, cells, ends, np.maximum(guide, 0))
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The first and the last point where the density is not zero."""
+        positive = self.x[self.density > 0]
+        return float(positive[0]), float(positive[-1])
 
     def draw(self, uniform: FloatArray) -> FloatArray:
         """Points for uniform random numbers in [0, 1)."""
         wanted = uniform * self.integral[-1]
-        cell = np.searchsorted(self.integral, wanted, side="right") - 1
-        cell = np.clip(cell, 0, self.x.size - 2)
+        cell = self.cells[self._places(uniform, wanted)]
         width = self.x[cell + 1] - self.x[cell]
         rest, low, high = wanted - self.integral[cell], self.density[cell], self.density[cell + 1]
         root = np.sqrt(np.maximum((width * low) ** 2 + 2 * width * (high - low) * rest, 0.0))
         part = 2 * rest / (width * low + root + _TINY)
         found: FloatArray = self.x[cell] + np.minimum(part, 1.0) * width
         return found
+
+    def _places(self, uniform: FloatArray, wanted: FloatArray) -> NDArray[np.intp]:
+        """The cells where the integral reaches values, as places in ``cells``.
+
+        The guide is right or a little short: a search of the whole table takes three times as long.
+        """
+        place = self.guide[(uniform * self.guide.size).astype(np.intp)]
+        short = np.flatnonzero(self.ends[place] <= wanted)
+        while short.size:
+            place[short] += 1
+            short = short[self.ends[place[short]] <= wanted[short]]
+        return place
 
 
 @dataclass(frozen=True)
@@ -76,25 +118,51 @@ class Recipe:
 
     def draw(self, seed: int, toy: int) -> Draw:
         """The pseudo-experiment of a number."""
-        key = np.array([seed, np.float64(self.poi).view(np.uint64)], np.uint64)
-        philox = np.random.Philox(key=key, counter=np.array([0, 0, 0, toy], np.uint64))
-        random, points, weights = np.random.Generator(philox), [], []
+        return self.draws(seed, [toy])[0]
+
+    def draws(self, seed: int, toys: Sequence[int]) -> list[Draw]:
+        """The pseudo-experiments of some numbers; the points of many are looked up at a time."""
+        at_a_time = max(int(_TOGETHER / max(sum(self.events), 1.0)), 1)
+        if len(toys) > at_a_time:
+            parts = [toys[i : i + at_a_time] for i in range(0, len(toys), at_a_time)]
+            return [draw for part in parts for draw in self.draws(seed, part)]
+        random = [self._random(seed, toy) for toy in toys]
+        points, weights = [], []
         for events, table in zip(self.events, self.tables, strict=True):
             if isinstance(table, Table):
-                n = int(random.poisson(events)) if self.extended else round(events)
-                points.append(table.draw(random.random(n))[:, None])
-                weights.append(np.ones(n))
+                numbers = [
+                    int(r.poisson(events)) if self.extended else round(events) for r in random
+                ]
+                uniform = [r.random(n) for r, n in zip(random, numbers, strict=True)]
+                drawn = table.draw(np.concatenate(uniform))[:, None]
+                points.append(np.split(drawn, np.cumsum(numbers)[:-1]))
+                weights.append([np.ones(n) for n in numbers])
             else:
-                points.append(np.empty((table.size, 0)))
+                points.append([np.empty((table.size, 0))] * len(toys))
                 shares = table / table.sum()
-                counts = (
-                    random.poisson(table)
-                    if self.extended
-                    else random.multinomial(round(events), shares)
+                weights.append(
+                    [
+                        (
+                            r.poisson(table)
+                            if self.extended
+                            else r.multinomial(round(events), shares)
+                        ).astype(float)
+                        for r in random
+                    ]
                 )
-                weights.append(counts.astype(float))
-        observations = self.theta + self.spread @ random.standard_normal(self.theta.size)
-        return Draw(tuple(points), tuple(weights), observations)
+        normal = [r.standard_normal(self.theta.size) for r in random]
+        return [
+            Draw(x, w, self.theta + self.spread @ z)
+            for x, w, z in zip(
+                zip(*points, strict=True), zip(*weights, strict=True), normal, strict=True
+            )
+        ]
+
+    def _random(self, seed: int, toy: int) -> np.random.Generator:
+        """The random numbers of a toy."""
+        key = np.array([seed, np.float64(self.poi).view(np.uint64)], np.uint64)
+        philox = np.random.Philox(key=key, counter=np.array([0, 0, 0, toy], np.uint64))
+        return np.random.Generator(philox)
 
 
 def cores() -> int:
@@ -215,7 +283,8 @@ def _tables(
                 suspect[c] = np.zeros(x[c].size - 1, bool)
                 continue
             width = np.diff(x[c])
-            area = float(np.sum(0.5 * width * (f[c][1:] + f[c][:-1])))
+            # of a density that is negative somewhere too, which is refused later
+            area = float(np.sum(0.5 * width * np.abs(f[c][1:] + f[c][:-1])))
             away = np.abs(density - 0.5 * (f[c][where] + f[c][where + 1])) * width[where]
             bent = np.zeros(x[c].size - 1, bool)
             bent[where] = away > _REFINED * area / _GRID
@@ -225,10 +294,7 @@ def _tables(
             was = np.zeros(bent.size, int)
             was[where] = 1
             suspect[c] = np.repeat(bent, 1 + was)
-    return [
-        Table(a, b, np.concatenate([[0.0], np.cumsum(0.5 * np.diff(a) * (b[1:] + b[:-1]))]))
-        for a, b in zip(x, f, strict=True)
-    ]
+    return [Table.of(*each) for each in zip(x, f, strict=True)]
 
 
 def _cells(breakpoints: FloatArray) -> FloatArray:
@@ -270,7 +336,7 @@ def fitted(
     recipe: Recipe,
     poi: Any,
     at: Sequence[float] | FloatArray,
-    others: FloatArray,
+    others: FloatArray | None,
     toys: range,
     seed: int,
     *,
@@ -287,7 +353,8 @@ def fitted(
         recipe: what is drawn.
         poi: the parameter of interest.
         at: values of the parameter of interest, at most ``profile.TESTS``.
-        others: parameters at which the likelihood is wanted, too, shape (values, parameters).
+        others: parameters at which the likelihood is wanted, too, shape (values, parameters), and
+            at those that the toys are drawn with; None if it is not.
         toys: numbers of the toys.
         seed: of the random numbers.
         not_below: a lower limit of the parameter of interest in the free fit.
@@ -304,18 +371,44 @@ def fitted(
         # so many that no toy ever needs a larger program
         ours.reserve([int(n + 10 * np.sqrt(n) + 20) for n in recipe.events])
 
-    def work(numbers: range) -> FloatArray:
-        draws = [recipe.draw(seed, toy) for toy in numbers]
-        found = ours.fit_toys(draws, recipe.theta, poi, tests, others, recipe.fixed, not_below)
-        for i, draw in enumerate(draws):
-            if not (found[i, :, 2] <= EDM_TOLERANCE).all():
-                found[i, :, :3] = _by_minuit(ours, draw, recipe, poi, tests, not_below)
-        return found
+    def work(numbers: range) -> Fits:
+        draws = recipe.draws(seed, numbers)
+        return fits_of(ours, draws, recipe, poi, tests, others, not_below)
 
     batches = [toys[i : i + batch] for i in range(0, len(toys), batch)]
+    none, no_tests = np.empty(0), np.empty((0, tests.size))
     with ThreadPoolExecutor(threads or cores()) as pool:
-        rows = [np.empty((0, 1 + tests.size, 4)), *pool.map(work, batches)]
-    best, value, edm, looked = np.moveaxis(np.concatenate(rows), 2, 0)
+        found = [Fits(none, none, no_tests, none, no_tests), *pool.map(work, batches)]
+    return Fits(*(np.concatenate(each) for each in zip(*found, strict=True)))
+
+
+def fits_of(
+    ours: CompiledLoss,
+    draws: Sequence[Draw],
+    recipe: Recipe,
+    poi: Any,
+    at: FloatArray,
+    others: FloatArray | None,
+    not_below: float = -np.inf,
+) -> Fits:
+    """Fit pseudo-experiments, freely and at values of the parameter of interest.
+
+    What Newton's steps do not bring down is left to Minuit.
+
+    Args:
+        ours: the compiled loss.
+        draws: the pseudo-experiments.
+        recipe: its parameters are where the fits start, and where the model stands.
+        poi: the parameter of interest.
+        at: its values that it is held at, one fit each.
+        others: see ``CompiledLoss.fit_toys``.
+        not_below: a lower limit of the parameter of interest in the free fit.
+    """
+    found = ours.fit_toys(draws, recipe.theta, poi, at, others, recipe.fixed, not_below)
+    for i, draw in enumerate(draws):
+        if not (found[i, :, 2] <= EDM_TOLERANCE).all():
+            found[i, :, :3] = _by_minuit(ours, draw, recipe, poi, at, not_below)
+    best, value, edm, looked = np.moveaxis(found, 2, 0)
     value = np.where(edm <= EDM_TOLERANCE, value, np.nan)
     return Fits(best[:, 0], value[:, 0], value[:, 1:], looked[:, 0], looked[:, 1:])
 

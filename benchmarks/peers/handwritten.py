@@ -1,4 +1,4 @@
-"""What the two hand-written peers share: the channels of a job, and limits from a fit.
+"""What the two hand-written peers share: the channels of a job, limits from a fit, toys.
 
 The fit is theirs. All else is what a physicist would write for this one model: signal shapes from
 numba-stats, a bin-centred Asimov set, the limits by Brent's method.
@@ -11,12 +11,15 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple, Protocol
 
+import numba
 import numpy as np
 from common import reference_jobs as job_of
 from numba_stats import crystalball_ex
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
+
+from peers import experiment
 
 FloatArray = NDArray[np.float64]
 
@@ -61,11 +64,7 @@ class Channel:
 
     def move_to(self, mass: float) -> None:
         """Evaluate the signal at a mass hypothesis."""
-        s = job_of.SHAPE
-        shape = (s["alphal"], s["nl"], s["sigma"], s["alphar"], s["nr"], s["sigma"], mass)
-        low, high = crystalball_ex.cdf(np.array([LOW, HIGH]), *shape)
-        self._data_signal = crystalball_ex.pdf(self._x, *shape) / (high - low)
-        self._bin_signal = crystalball_ex.pdf(self._bins, *shape) / (high - low)
+        self._data_signal, self._bin_signal = _signal(self._x, mass), _signal(self._bins, mass)
 
     def data(self) -> Points:
         """The candidates."""
@@ -158,6 +157,53 @@ class HandwrittenLimits:
         near = best + 1.7 * sigma
         start = max(0.8 * near, 1.0001 * best + 1e-6)
         return [_crossing(lambda poi: -log_cls(poi), start, 1.25 * near), *expected]
+
+
+class HandwrittenToys:
+    """Toys of a job.
+
+    Args:
+        job: "one" or "window".
+    """
+
+    def __init__(self, job: str) -> None:
+        self._background, self._tested = experiment.background(job), experiment.tested(job)
+        self._random = np.random.default_rng(1)
+
+    def __call__(self, number: int) -> FloatArray:
+        """Fits of so many new toys: best signal, NLL there, NLL at the tested signal."""
+        found = np.empty((3, number))
+        for i in range(number):
+            events = self._random.poisson(self._background.events)
+            x = _draw(self._random, events, self._background.a1, self._background.a2)
+            points = Points(_signal(x, experiment.MASS), *_chebyshev(x), np.ones_like(x))
+            found[:, i] = self._fitted(points)
+        return found
+
+    def _fitted(self, points: Points) -> tuple[float, float, float]:
+        """Best signal, not below zero, NLL there and NLL at the tested signal; NaN if it fails."""
+        raise NotImplementedError
+
+
+@numba.njit
+def _draw(random, events, a1, a2):  # type: ignore[no-untyped-def]
+    """Candidates of a background, by accepting and rejecting."""
+    x, top = np.empty(events), 1 + abs(a1) + abs(a2)
+    i = 0
+    while i < events:
+        t = 2 * random.random() - 1
+        if top * random.random() < 1 + a1 * t + a2 * (2 * t * t - 1):
+            x[i] = LOW + 0.5 * WIDTH * (t + 1)
+            i += 1
+    return x
+
+
+def _signal(x: FloatArray, mass: float) -> FloatArray:
+    """Density of the signal."""
+    s = job_of.SHAPE
+    shape = (s["alphal"], s["nl"], s["sigma"], s["alphar"], s["nr"], s["sigma"], mass)
+    low, high = crystalball_ex.cdf(np.array([LOW, HIGH]), *shape)
+    return crystalball_ex.pdf(x, *shape) / (high - low)
 
 
 def _chebyshev(x: FloatArray) -> tuple[FloatArray, FloatArray]:

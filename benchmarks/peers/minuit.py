@@ -9,7 +9,15 @@ import numba
 import numpy as np
 from iminuit import Minuit
 
-from peers.handwritten import WIDTH, Channel, FloatArray, HandwrittenLimits, Points
+from peers import experiment
+from peers.handwritten import (
+    WIDTH,
+    Channel,
+    FloatArray,
+    HandwrittenLimits,
+    HandwrittenToys,
+    Points,
+)
 
 NAME = "hand-written numba-stats + iminuit"
 PACKAGES = ("numba", "numba-stats", "iminuit", "scipy")
@@ -22,10 +30,36 @@ class Limits(HandwrittenLimits):
         super().__init__(job, MinuitFit)
 
 
-class MinuitFit:
-    """Parameters: the one of interest; of each channel yield, a1, a2 and, if it has one, pull."""
+class Toys(HandwrittenToys):
+    """Toys of a job, "one" or "window"."""
 
-    def __init__(self, channels: Sequence[Channel], points: Sequence[Points]) -> None:
+    def __init__(self, job: str) -> None:
+        super().__init__(job)
+        self._channel = Channel(experiment.candidates(job), 1.0, 0.0)
+
+    def _fitted(self, points: Points) -> tuple[float, float, float]:
+        fit = MinuitFit([self._channel], [points], self._background[1:])
+        lowest, best = fit.free()
+        valid = fit.valid
+        conditional = fit.conditional(self._tested)
+        return (best, lowest, conditional) if valid and fit.valid else (math.nan,) * 3
+
+
+class MinuitFit:
+    """Parameters: the one of interest; of each channel yield, a1, a2 and, if it has one, pull.
+
+    Args:
+        channels: of a job.
+        points: of each channel.
+        slopes: where a1 and a2 start.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        points: Sequence[Points],
+        slopes: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
         self._channels, self._points = channels, points
         names, start, errors, limits = ["poi"], [1.0], [20.0], [(0.0, None)]
         self._first = []
@@ -33,7 +67,7 @@ class MinuitFit:
             events = float(here.weights.sum())
             self._first.append(len(names))
             names += [f"yield{i}", f"a1_{i}", f"a2_{i}"]
-            start += [events, 0.0, 0.0]
+            start += [events, *slopes]
             errors += [max(1.0, math.sqrt(events)), 0.03, 0.03]
             limits += [(None, None), (-2.0, 2.0), (-2.0, 2.0)]
             if channel.uncertainty:
@@ -46,6 +80,11 @@ class MinuitFit:
         minuit.errordef, minuit.strategy, minuit.print_level = Minuit.LIKELIHOOD, 0, 0
         minuit.errors, minuit.limits = errors, limits
         self._minuit = minuit
+
+    @property
+    def valid(self) -> bool:
+        """Whether the last fit has converged."""
+        return bool(self._minuit.valid)
 
     def free(self) -> tuple[float, float]:
         """Smallest NLL with a parameter of interest not below zero, and where that is."""

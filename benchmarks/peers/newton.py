@@ -12,7 +12,14 @@ import numba
 import numpy as np
 from scipy.optimize import brentq
 
-from peers.handwritten import WIDTH, Channel, FloatArray, HandwrittenLimits, Points
+from peers.handwritten import (
+    WIDTH,
+    Channel,
+    FloatArray,
+    HandwrittenLimits,
+    HandwrittenToys,
+    Points,
+)
 
 NAME = "hand-written numba Newton"
 PACKAGES = ("numba", "numba-stats", "scipy")
@@ -23,6 +30,31 @@ class Limits(HandwrittenLimits):
 
     def __init__(self, job: str) -> None:
         super().__init__(job, NewtonFit)
+
+
+class Toys(HandwrittenToys):
+    """Toys of a job, "one" or "window"."""
+
+    def _fitted(self, points: Points) -> tuple[float, float, float]:
+        events, a1, a2 = self._background
+        c0 = events / (WIDTH * (1 - a2 / 3))
+        parameters = np.array([0.0, c0, c0 * a1, c0 * a2])
+        try:
+            lowest = _minimise_one(points.signal, points.t1, points.t2, parameters, True)
+            best, free = parameters[0], _allowed(parameters)
+            parameters[0] = self._tested
+            conditional = _minimise_one(points.signal, points.t1, points.t2, parameters, False)
+        except np.linalg.LinAlgError:
+            return (math.nan,) * 3
+        return (best, lowest, conditional) if free and _allowed(parameters) else (math.nan,) * 3
+
+
+def _allowed(parameters: FloatArray) -> bool:
+    """Whether a1 and a2 are between -2 and 2, the limits that they have elsewhere.
+
+    Beyond, the likelihood of a toy with a long gap has no maximum.
+    """
+    return bool(np.abs(parameters[2:]).max() <= 2 * parameters[1])
 
 
 class NewtonFit:
@@ -120,3 +152,61 @@ def _minimise(signal, t1, t2, weights, nominal, uncertainty, p):  # type: ignore
         before[:] = p
         p -= step
     return value, slope
+
+
+@numba.njit(fastmath={"nsz", "arcp", "contract", "afn", "reassoc"}, error_model="numpy")
+def _minimise_one(signal, t1, t2, p, free):  # type: ignore[no-untyped-def]
+    """NLL of a channel, smallest over p = (signal events, c0, c1, c2); NaN if it fails.
+
+    The signal stays where it is unless it is free; it is never negative. p is changed in place.
+    """
+    curvature, gradient, before = np.empty((4, 4)), np.empty(4), np.empty(4)
+    smallest = 1e300
+    for iteration in range(40):
+        for _ in range(30):
+            value, negative = 0.0, False
+            gs = g0 = g1 = g2 = 0.0
+            hss = hs0 = hs1 = hs2 = h00 = h01 = h02 = h11 = h12 = h22 = 0.0
+            for i in range(signal.size):
+                x1, x2, s = t1[i], t2[i], signal[i]
+                density = p[0] * s + p[1] + p[2] * x1 + p[3] * x2
+                if density <= 0:
+                    density, negative = 1e-9, True
+                value -= math.log(density)
+                r = 1.0 / density
+                rr = r * r
+                gs -= r * s
+                g0 -= r
+                g1 -= r * x1
+                g2 -= r * x2
+                hss += rr * s * s
+                hs0 += rr * s
+                hs1 += rr * s * x1
+                hs2 += rr * s * x2
+                h00 += rr
+                h01 += rr * x1
+                h02 += rr * x2
+                h11 += rr * x1 * x1
+                h12 += rr * x1 * x2
+                h22 += rr * x2 * x2
+            value += p[0] + WIDTH * (p[1] - p[3] / 3)
+            if iteration == 0 or (not negative and value <= smallest + 1e-9):
+                break
+            p[:] = 0.5 * (p + before)
+        gradient[:] = (1 + gs, WIDTH + g0, g1, g2 - WIDTH / 3)
+        curvature[0] = (hss, hs0, hs1, hs2)
+        curvature[1] = (hs0, h00, h01, h02)
+        curvature[2] = (hs1, h01, h11, h12)
+        curvature[3] = (hs2, h02, h12, h22)
+        step = np.linalg.solve(curvature, gradient)
+        if not free or (p[0] <= 0 and step[0] > 0):
+            gradient[0], curvature[0, :], curvature[:, 0], curvature[0, 0] = 0.0, 0.0, 0.0, 1.0
+            step = np.linalg.solve(curvature, gradient)
+        if np.sum(step * gradient) < 1e-9:
+            return value
+        if step[0] > p[0]:  # no further than to where there is no signal
+            step *= p[0] / step[0]
+        smallest = value
+        before[:] = p
+        p -= step
+    return math.nan

@@ -1,6 +1,7 @@
 """RooFit and RooStats: the asymptotic calculator and a scan of 20 points, as its tutorials do it.
 
-At its best: the scan ends just above the largest limit, which is known beforehand.
+At its best: the scan ends just above the largest limit, which is known beforehand. Toys are
+RooFit's: one likelihood and one minimizer for all of them, no slower than RooStats' ToyMCSampler.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import numpy as np
 import ROOT
 from common import reference_jobs as job_of
 from common import scan_end
+
+from peers import experiment
 
 NAME = "RooStats"
 PACKAGES = ()
@@ -21,13 +24,7 @@ class Limits:
     """Limits of a job, "one" or "four"."""
 
     def __init__(self, job: str) -> None:
-        ROOT.gROOT.SetBatch(True)
-        ROOT.gErrorIgnoreLevel = ROOT.kError
-        ROOT.RooMsgService.instance().setGlobalKillBelow(ROOT.RooFit.FATAL)
-        options = ROOT.Math.MinimizerOptions
-        options.SetDefaultMinimizer("Minuit2")
-        options.SetDefaultStrategy(0)
-        options.SetDefaultPrintLevel(-1)
+        _set_up()
         ROOT.RooStats.AsymptoticCalculator.SetPrintLevel(-1)
         self._job = job
         one, four = job_of.pseudo_data()
@@ -57,9 +54,66 @@ class Limits:
         return [found.UpperLimit(), *(found.GetExpectedUpperLimit(band) for band in BANDS)]
 
 
+class Toys:
+    """Toys of a job, "one" or "window"."""
+
+    def __init__(self, job: str) -> None:
+        _set_up()
+        ROOT.RooRandom.randomGenerator().SetSeed(1)
+        self._tested = experiment.tested(job)
+        self._workspace, config, self._poi = _one_channel(experiment.candidates(job))
+        w, self._pdf = self._workspace, config.GetPdf()
+        self._parameters = ROOT.RooArgSet(*[w.var(name) for name in ("n_sig", "n_bkg", "a1", "a2")])
+        values = (0.0, *experiment.background(job))
+        for parameter, value in zip(self._parameters, values, strict=True):
+            parameter.setVal(value)
+        self._poi.setError(self._tested / 2)
+        w.var("mass").setVal(experiment.MASS)
+        self._truth = self._parameters.snapshot()
+        self._observables = ROOT.RooArgSet(w.var("x"))
+        self._recipe = self._pdf.prepareMultiGen(self._observables, ROOT.RooFit.Extended(True))
+        self._nll = self._pdf.createNLL(w.data("data"))
+        self._minimizer = ROOT.RooMinimizer(self._nll)
+        self._minimizer.setPrintLevel(-1)
+
+    def __call__(self, number: int) -> np.ndarray:
+        """Fits of so many new toys: best signal, NLL there, NLL at the tested signal."""
+        found = np.empty((3, number))
+        for i in range(number):
+            self._parameters.assign(self._truth)
+            toy = self._pdf.generate(self._recipe)
+            self._nll.setData(toy, False)
+            self._poi.setVal(0.5 * self._tested)
+            lowest, best = self._minimise(), self._poi.getVal()
+            self._poi.setVal(self._tested)
+            self._poi.setConstant(True)
+            found[:, i] = best, lowest, self._minimise()
+            self._poi.setConstant(False)
+            self._toy = toy  # the likelihood points to it
+        return found
+
+    def _minimise(self) -> float:
+        """NLL at the minimum; NaN if strategy 1 does not find it either."""
+        for strategy in (0, 1):
+            self._minimizer.setStrategy(strategy)
+            if self._minimizer.minimize("Minuit2", "migrad") == 0:
+                return float(self._nll.getVal())
+        return float("nan")
+
+
 def version() -> str:
     """Of ROOT itself."""
     return str(ROOT.gROOT.GetVersion())
+
+
+def _set_up() -> None:
+    ROOT.gROOT.SetBatch(True)
+    ROOT.gErrorIgnoreLevel = ROOT.kError
+    ROOT.RooMsgService.instance().setGlobalKillBelow(ROOT.RooFit.FATAL)
+    options = ROOT.Math.MinimizerOptions
+    options.SetDefaultMinimizer("Minuit2")
+    options.SetDefaultStrategy(0)
+    options.SetDefaultPrintLevel(-1)
 
 
 def _signal() -> ROOT.RooWorkspace:

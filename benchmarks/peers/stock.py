@@ -5,14 +5,19 @@ At its best: the scan ends just above the largest limit, which is known beforeha
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import numpy as np
 import zfit
 from common import reference_jobs as job_of
 from common import scan_end
 from hepstats.hypotests import UpperLimit
-from hepstats.hypotests.calculators import AsymptoticCalculator
+from hepstats.hypotests.calculators import AsymptoticCalculator, FrequentistCalculator
 from hepstats.hypotests.parameters import POI, POIarray
 from scipy.interpolate import splrep, sproot
+
+from peers import experiment
 
 NAME = "stock zfit + hepstats"
 PACKAGES = ("zfit", "hepstats", "tensorflow", "numpy")
@@ -55,6 +60,35 @@ class Limits:
         values = np.linspace(0, scan_end(self._job, mass), points)
         upper_limit = UpperLimit(calculator, POIarray(poi, values), POI(poi, 0), qtilde=True)
         return upper_limit, calculator.bestfit.params[poi]["value"]
+
+
+class Toys:
+    """Toys of a job, "one" or "window".
+
+    hepstats draws the number of events once for all toys, and evaluates the best fit once more.
+    """
+
+    def __init__(self, job: str) -> None:
+        np.random.seed(1)  # noqa: NPY002 (that is what hepstats draws with)
+        zfit.settings.set_seed(1)
+        loss, poi = experiment.zfit_loss(job)
+        self._calculator = _Calculator(loss, zfit.minimize.Minuit())
+        self._drawn, self._tested = POI(poi, 0.0), POIarray(poi, [experiment.tested(job)])
+
+    def __call__(self, number: int) -> tuple[np.ndarray, ...]:
+        """Fits of so many new toys: best signal, NLL there, NLL at the tested signal."""
+        self._calculator.generate_and_fit_toys(number, self._drawn, self._tested)
+        found = self._calculator.get_toyresult(self._drawn, self._tested)
+        rows = (found.bestfit, found.nll_bestfit, found.nlls[self._tested[0]])
+        return tuple(row[-number:] for row in rows)
+
+
+class _Calculator(FrequentistCalculator):
+    """At its best: the likelihood of toys is built and compiled once, not for each call."""
+
+    @cache  # noqa: B019 (there is one calculator, and it lives as long as the process)
+    def toys_loss(self, parameter_name: str) -> Any:
+        return super().toys_loss(parameter_name)
 
 
 def _from_p_values(upper_limit: UpperLimit, best: float) -> list[float]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from zfit_dark.frequentist import Toys
     from zfit_dark.likelihood import Likelihood
     from zfit_dark.results import Fit, Scan
 
@@ -94,11 +95,16 @@ class Search(Protocol):
         inject: Iterable[tuple[float, float]] = ...,
         cut: str | None = ...,
         blind: bool = ...,
+        method: str = ...,
+        toys: Toys | None = ...,
+        global_toys: int = ...,
         progress: bool = ...,
     ) -> Scan:
         """The limits."""
 
-    def fits(self, sample: Sample, scan: Scan, *, count: int = ...) -> list[Fit]:
+    def fits(
+        self, sample: Sample, scan: Scan, *, count: int = ..., goodness_toys: int = ...
+    ) -> list[Fit]:
         """The fits at a few masses of a scan of this sample."""
 
     def interpret(self, scan: Scan) -> Scan:

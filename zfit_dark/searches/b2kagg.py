@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache, partial
 from typing import Annotated, Any, Literal
 
@@ -30,6 +31,7 @@ from scipy.special import ndtr, ndtri
 from zfit_dark import __version__, fitting, scanning
 from zfit_dark.channel import Nuisance, ShapeChannel, Veto, bernstein
 from zfit_dark.errors import InputError
+from zfit_dark.frequentist import Toys
 from zfit_dark.likelihood import Likelihood
 from zfit_dark.profile import compiled
 from zfit_dark.results import Fit, Scan, new_provenance
@@ -481,6 +483,9 @@ def scan(
     inject: Iterable[tuple[float, float]] = (),
     cut: str | None = None,
     blind: bool = False,
+    method: str = "asymptotic",
+    toys: Toys | None = None,
+    global_toys: int = 0,
     progress: bool = True,
 ) -> Scan:
     """Upper limits on B(B⁺ → K⁺ a) against the mass, by CLs from the simultaneous fit.
@@ -495,6 +500,9 @@ def scan(
         inject: Signals in the pseudo-data.
         cut: Selects entries of the file.
         blind: Expected limits only, from the sidebands.
+        method: See `zfit_dark.upper_limit`, as for `toys`.
+        toys: How many, and how precise, for the methods "toys" and "auto".
+        global_toys: See `zfit_dark.scan`.
         progress: Show a progress bar.
 
     Returns:
@@ -507,13 +515,14 @@ def scan(
     if not isinstance(data, Sample):
         data = read(data, modes=modes, seed=seed, inject=inject, cut=cut)
     sample, chosen = _sample(data, modes)
-    made = sample.pseudo_data
+    made, plan = sample.pseudo_data, Toys() if toys is None else toys
     settings = {
         "level": level,
         "modes": list(chosen),
         "masses": None if masses is None else np.ravel(np.asarray(masses)).tolist(),
         "max_masses": max_masses,
         "window": WINDOW,
+        "toys": asdict(plan) if method != "asymptotic" or global_toys else None,
         **sample.settings,
         "seed": None if made is None else made["seed"],
         "inject": None if made is None else made["inject"],
@@ -522,7 +531,10 @@ def scan(
         _model(sample, chosen, WINDOW),
         hypotheses,
         level=level,
+        method=method,
         blind=blind,
+        toys=plan,
+        global_toys=global_toys,
         progress=progress,
         poi_label=POI_LABEL,
         pseudo_data=made is not None,
@@ -548,13 +560,14 @@ def _hypotheses(wanted: npt.ArrayLike | None, max_masses: int | None) -> FloatAr
     return hypotheses[spread(len(hypotheses), max_masses)]
 
 
-def fits(sample: Sample, scan: Scan, *, count: int = 4) -> list[Fit]:
+def fits(sample: Sample, scan: Scan, *, count: int = 4, goodness_toys: int = 0) -> list[Fit]:
     """The fits at the most significant mass of a scan and at others, spread evenly.
 
     Args:
         sample: The candidates of the scan.
         scan: If it is blind, so are the fits.
         count: How many fits at most.
+        goodness_toys: Toys that tell the goodness of each fit; 0 for none.
     """
     _check_poi(scan)
     modes = tuple(scan.provenance["settings"]["modes"])
@@ -565,6 +578,7 @@ def fits(sample: Sample, scan: Scan, *, count: int = 4) -> list[Fit]:
             blind=scan.blind,
             poi_label=scan.poi_label,
             pseudo_data=scan.pseudo_data,
+            goodness_toys=goodness_toys,
         )
         for mass in masses_to_show(scan, count)
     ]

@@ -1,8 +1,4 @@
-"""Results of limits, scans and fits: plain numbers with what is needed to read them.
-
-Nothing here knows how a result was computed: these are frozen dataclasses of numpy arrays and
-text, which can be written to a file, read back, merged, tabulated and drawn. Masses are in GeV.
-"""
+"""Limits, one or one a mass."""
 
 from __future__ import annotations
 
@@ -23,17 +19,31 @@ import numpy as np
 import numpy.typing as npt
 
 from zfit_dark.errors import InputError
+from zfit_dark.results.checks import (
+    BoolArray,
+    FloatArray,
+    check_hidden,
+    check_level,
+    check_p0,
+    frozen,
+    frozen_flags,
+    significance_of,
+    texts_of,
+)
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["ChannelFit", "Fit", "GlobalSignificance", "Limit", "Scan", "Skipped", "new_provenance"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 _FORMAT_NAME = "zfit_dark scan"
-_FORMAT_VERSION = 2
+_FORMAT_VERSION = 3
+_ABSENT_BEFORE: dict[str, Any] = {
+    "observed_error": [],
+    "how": [],
+    "largest_excess": None,
+    "toy_excesses": [],
+}
+"""What files of formats 1 and 2 may lack, and how to read that."""
 _COMMON = (
     "level",
     "method",
@@ -50,6 +60,8 @@ _TEXTS = ("warnings", "how")
 _PER_MASS = (*_NUMBERS, "valid", *_TEXTS)
 _EXPECTED_COLUMNS = ("expected_m2", "expected_m1", "expected_median", "expected_p1", "expected_p2")
 _SETTINGS_THAT_ONLY_CHOOSE_MASSES = frozenset({"masses", "max_masses"})
+_TIE = 1e-6
+"""Roots of test statistics that differ by less are equal."""
 _PACKAGES = ("zfit-dark", "zfit", "hepstats", "tensorflow", "numpy", "scipy", "uproot")
 
 
@@ -74,7 +86,8 @@ class Limit:
         blind: The data was not looked at: `observed`, its error, `poi_hat`, `poi_error`, `p0` are
             NaN.
         observed_error: Statistical error of `observed` if it was found by toys, else NaN.
-        how: Which method was used and why, if `method` is ``"auto"``.
+        how: Which method was used and why, if `method` is ``"auto"``; which backgrounds, if there
+            was a choice.
 
     Raises:
         InputError: `expected` has not five numbers, `level` or `p0` is not a probability, or a
@@ -105,12 +118,12 @@ class Limit:
             )
         object.__setattr__(self, "expected", expected)
         object.__setattr__(self, "valid", bool(self.valid))
-        object.__setattr__(self, "warnings", _texts("Limit.warnings", self.warnings))
-        _check_level(self.level)
-        _check_p0(np.array([self.p0]))
+        object.__setattr__(self, "warnings", texts_of("Limit.warnings", self.warnings))
+        check_level(self.level)
+        check_p0(np.array([self.p0]))
         if self.blind:
             for name in _ESTIMATES:
-                _check_hidden(f"Limit.{name}", np.array([getattr(self, name)]))
+                check_hidden(f"Limit.{name}", np.array([getattr(self, name)]))
 
     @property
     def significance(self) -> float:
@@ -121,7 +134,7 @@ class Limit:
         >>> round(limit.significance, 9)
         3.0
         """
-        return float(_significance(np.array([self.p0]))[0])
+        return float(significance_of(np.array([self.p0]))[0])
 
 
 # -- Scan -----------------------------------------------------------------------------------
@@ -134,10 +147,16 @@ class GlobalSignificance(NamedTuple):
         mass: Where the largest excess is, in GeV.
         local_p0: Its p-value there.
         local: The significance of that, in standard deviations.
-        p0: The probability, without a signal, of an excess as large as this at any mass.
+        p0: The probability, without a signal, of an excess as large as this at any mass, after
+            Gross and Vitells.
         p0_error: Its standard deviation.
         significance: The significance of `p0`, at least 0.
         crossings: How many times the significance rises above the threshold along the scan.
+        toys: Pseudo-experiments of the whole scan; 0 if there are none.
+        larger: How many of them have an excess as large as that of the data somewhere.
+        toys_p0: The same probability by toys, the data counted as one of them; NaN without toys.
+        toys_p0_error: Its standard deviation.
+        toys_significance: The significance of `toys_p0`, at least 0.
     """
 
     mass: float
@@ -147,6 +166,11 @@ class GlobalSignificance(NamedTuple):
     p0_error: float
     significance: float
     crossings: int
+    toys: int
+    larger: int
+    toys_p0: float
+    toys_p0_error: float
+    toys_significance: float
 
 
 @dataclass(frozen=True)
@@ -178,7 +202,7 @@ class Scan:
         p0: Local p-values of the data without signal, shape (n,).
         valid: Whether all fits of a mass converged, shape (n,).
         warnings: The warnings of each mass, n tuples.
-        how: Which method was used at each mass and why, if `method` is ``"auto"``; n texts.
+        how: The same at each mass as `Limit.how`; n texts.
         skipped: Hypotheses that were not scanned, in order of mass.
         level: Confidence level, e.g. 0.90.
         method: e.g. ``"asymptotic"``.
@@ -188,6 +212,10 @@ class Scan:
         poi: Name of the parameter of interest.
         poi_label: The same as an axis label, may hold mathtext.
         poi_unit: Unit of the parameter, "" if it has none.
+        largest_excess: Root of the largest discovery test statistic q0 of the data at any mass; NaN
+            if no toys of the whole scan were made.
+        toy_excesses: The same of pseudo-experiments without a signal, one number a toy, in order of
+            the toys; NaN for a toy with a fit that did not converge.
         pseudo_data: The data was generated, not recorded.
         provenance: Where the numbers come from, see `new_provenance`. Plain JSON values.
 
@@ -214,11 +242,13 @@ class Scan:
     poi: str
     poi_label: str
     poi_unit: str = ""
+    largest_excess: float = math.nan
+    toy_excesses: FloatArray = field(default_factory=lambda: np.empty(0))
     pseudo_data: bool
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        masses = _frozen("Scan.masses", self.masses, (None,))
+        masses = frozen("Scan.masses", self.masses, (None,))
         n = len(masses)
         if not np.all(np.isfinite(masses)) or np.any(np.diff(masses) <= 0):
             raise InputError("Scan.masses must be finite and strictly increasing; sort them")
@@ -226,14 +256,14 @@ class Scan:
         if not np.size(self.observed_error):
             object.__setattr__(self, "observed_error", np.full(n, np.nan))
         for name in _ESTIMATES:
-            object.__setattr__(self, name, _frozen(f"Scan.{name}", getattr(self, name), (n,)))
-        object.__setattr__(self, "expected", _frozen("Scan.expected", self.expected, (n, 5)))
-        object.__setattr__(self, "valid", _frozen_flags("Scan.valid", self.valid, n))
+            object.__setattr__(self, name, frozen(f"Scan.{name}", getattr(self, name), (n,)))
+        object.__setattr__(self, "expected", frozen("Scan.expected", self.expected, (n, 5)))
+        object.__setattr__(self, "valid", frozen_flags("Scan.valid", self.valid, n))
         if len(self.warnings) != n:
             raise InputError(f"Scan.warnings has {len(self.warnings)} entries for {n} masses")
-        warnings = tuple(_texts("Scan.warnings", texts) for texts in self.warnings)
+        warnings = tuple(texts_of("Scan.warnings", texts) for texts in self.warnings)
         object.__setattr__(self, "warnings", warnings)
-        how = _texts("Scan.how", self.how or [""] * n)
+        how = texts_of("Scan.how", self.how or [""] * n)
         if len(how) != n:
             raise InputError(f"Scan.how has {len(how)} entries for {n} masses")
         object.__setattr__(self, "how", how)
@@ -243,14 +273,17 @@ class Scan:
         for mass, count in twice.items():
             if count > 1:
                 raise InputError(f"the mass {mass:g} GeV is in the scan twice (scanned or skipped)")
-        object.__setattr__(self, "level", float(self.level))
+        for name in ("level", "largest_excess"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        excesses = frozen("Scan.toy_excesses", self.toy_excesses, (None,))
+        object.__setattr__(self, "toy_excesses", excesses)
         for name in ("blind", "pseudo_data"):
             object.__setattr__(self, name, bool(getattr(self, name)))
-        _check_level(self.level)
-        _check_p0(self.p0)
+        check_level(self.level)
+        check_p0(self.p0)
         if self.blind:
-            for name in _ESTIMATES:
-                _check_hidden(f"Scan.{name}", getattr(self, name))
+            for name in (*_ESTIMATES, "largest_excess"):
+                check_hidden(f"Scan.{name}", np.array(getattr(self, name)))
         object.__setattr__(self, "provenance", _plain_json(self.provenance))
 
     @classmethod
@@ -264,6 +297,8 @@ class Scan:
         pseudo_data: bool,
         poi_unit: str = "",
         skipped: Iterable[Skipped] = (),
+        largest_excess: float = math.nan,
+        toy_excesses: npt.ArrayLike = (),
         provenance: Mapping[str, Any] | None = None,
     ) -> Scan:
         """The scan made of one `Limit` per mass, in any order of mass.
@@ -276,6 +311,8 @@ class Scan:
             pseudo_data: Whether the data was generated.
             poi_unit: Unit of the parameter, "" if it has none.
             skipped: Hypotheses that were not scanned.
+            largest_excess: See `Scan`.
+            toy_excesses: See `Scan`.
             provenance: See `new_provenance`, which is called without arguments if this is None.
 
         Raises:
@@ -313,6 +350,8 @@ class Scan:
             poi=poi,
             poi_label=poi_label,
             poi_unit=poi_unit,
+            largest_excess=largest_excess,
+            toy_excesses=np.asarray(toy_excesses, np.float64),
             pseudo_data=pseudo_data,
             provenance=new_provenance() if provenance is None else provenance,
         )
@@ -320,7 +359,7 @@ class Scan:
     @property
     def significance(self) -> FloatArray:
         """Local significances Z in standard deviations, at least 0, shape (n,); NaN when blind."""
-        return _significance(self.p0)
+        return significance_of(self.p0)
 
     @property
     def flagged(self) -> BoolArray:
@@ -335,6 +374,9 @@ class Scan:
         height that are expected along the scan. They are inferred from those above a low threshold
         in the scan itself: ``N exp(-(Z^2 - threshold^2) / 2)``. The masses must be no further apart
         than the resolution, or rises are missed. A stretch ends where hypotheses were skipped.
+
+        Toys of the whole scan, if there are any (``scan(..., global_toys=1000)``), tell the same
+        without an approximation: it is the part of them with an excess as large somewhere.
 
         Args:
             threshold: The low height, in standard deviations.
@@ -367,9 +409,23 @@ class Scan:
             local=local,
             p0=p_global,
             p0_error=math.sqrt(max(crossings, 1)) * higher,
-            significance=float(_significance(np.array([p_global]))[0]),
+            significance=float(significance_of(np.array([p_global]))[0]),
             crossings=crossings,
+            **self._by_toys(),
         )
+
+    def _by_toys(self) -> dict[str, Any]:
+        """What the toys of the whole scan add to the global significance."""
+        known = self.toy_excesses[np.isfinite(self.toy_excesses)]
+        n, larger = known.size, int(np.sum(known >= self.largest_excess - _TIE))
+        p0 = (larger + 1) / (n + 1) if n else math.nan
+        return {
+            "toys": n,
+            "larger": larger,
+            "toys_p0": p0,
+            "toys_p0_error": math.sqrt(p0 * (1 - p0) / n) if n else math.nan,
+            "toys_significance": float(significance_of(np.array([p0]))[0]),
+        }
 
     # -- files ------------------------------------------------------------------------------
 
@@ -388,6 +444,8 @@ class Scan:
         content |= {name: _encode(getattr(self, name).tolist()) for name in _NUMBERS}
         content["valid"] = self.valid.tolist()
         content |= {name: getattr(self, name) for name in _TEXTS}
+        content["largest_excess"] = _encode(self.largest_excess)
+        content["toy_excesses"] = _encode(self.toy_excesses.tolist())
         content["skipped"] = [{"mass": s.mass, "reason": s.reason} for s in self.skipped]
         lines = (
             f"{json.dumps(key)}: {json.dumps(value, allow_nan=False, ensure_ascii=False)}"
@@ -413,8 +471,8 @@ class Scan:
         _check_format(content, where)
         try:
             skipped = tuple(Skipped(_decode(s["mass"]), s["reason"]) for s in content["skipped"])
-            content.setdefault("observed_error", [])  # format 1 had neither
-            content.setdefault("how", [])
+            for name, absent in _ABSENT_BEFORE.items():
+                content.setdefault(name, absent)
             numbers: dict[str, Any] = {name: _decode(content[name]) for name in _NUMBERS}
             numbers["expected"] = numbers["expected"] or np.empty((0, 5))
             return cls(
@@ -424,6 +482,8 @@ class Scan:
                 warnings=tuple(tuple(texts) for texts in content["warnings"]),
                 how=tuple(content["how"]),
                 skipped=skipped,
+                largest_excess=_decode(content["largest_excess"]),
+                toy_excesses=np.array(_decode(content["toy_excesses"])),
                 provenance=content["provenance"],
             )
         except KeyError as error:
@@ -488,7 +548,8 @@ class Scan:
     def merge(self, other: Scan) -> Scan:
         """The hypotheses of both scans in one.
 
-        A mass may be in both if it carries the same result in both.
+        A mass may be in both if it carries the same result in both. Toys of a whole scan are not
+        those of the merged one, and left out: scan all masses at once for them.
 
         Raises:
             InputError: The scans differ in level, method, test statistic, blinding, POI, search,
@@ -532,6 +593,8 @@ class Scan:
             self,
             **columns,
             skipped=tuple(Skipped(mass, reason) for mass, reason in reasons.items()),
+            largest_excess=math.nan,
+            toy_excesses=np.empty(0),
             provenance=_merged_provenance(self.provenance, other.provenance),
         )
 
@@ -631,6 +694,12 @@ class Scan:
                 f"anywhere in the scan: {overall.significance:.2f} sigma"
                 f" (p0 = {overall.p0:.2g} +- {overall.p0_error:.1g}, Gross-Vitells)"
             )
+            if overall.toys:
+                lines.append(
+                    f"the same by toys: {overall.toys_significance:.2f} sigma"
+                    f" (p0 = {overall.toys_p0:.2g} +- {overall.toys_p0_error:.1g}:"
+                    f" {overall.larger} of {overall.toys} toys)"
+                )
         flagged = self.flagged
         not_converged = int(np.sum(~self.valid))
         lines.append(
@@ -675,172 +744,7 @@ def new_provenance(
     }
 
 
-# -- Fit ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class ChannelFit:
-    """One channel of a fit: binned data and the fitted curves. Arrays are read-only.
-
-    Attributes:
-        name: Name of the channel.
-        label: The same for a plot, may hold mathtext.
-        edges: Bin edges in GeV, increasing, shape (b+1,).
-        counts: Candidates in each bin, shape (b,); NaN where they are hidden.
-        expected: Fitted number of candidates in each bin (outside holes), shape (b,).
-        x: Where the curves are given, in GeV, shape (p,).
-        total: Fitted density of candidates per GeV, shape (p,).
-        background: The same without the signal, shape (p,).
-        holes: Intervals left out of the fit, (low, high, reason) in GeV.
-        window: The fitted range (low, high) in GeV.
-    """
-
-    name: str
-    label: str
-    edges: FloatArray
-    counts: FloatArray
-    expected: FloatArray
-    x: FloatArray
-    total: FloatArray
-    background: FloatArray
-    holes: tuple[tuple[float, float, str], ...]
-    window: tuple[float, float]
-
-    def __post_init__(self) -> None:
-        where = f"ChannelFit {self.name}"
-        edges = _frozen(f"{where}.edges", self.edges, (None,))
-        if len(edges) < 2 or not np.all(np.diff(edges) > 0):
-            raise InputError(f"{where}.edges must be two or more increasing numbers")
-        object.__setattr__(self, "edges", edges)
-        b = len(edges) - 1
-        for name in ("counts", "expected"):
-            object.__setattr__(self, name, _frozen(f"{where}.{name}", getattr(self, name), (b,)))
-        if np.any(self.counts < 0):
-            raise InputError(f"{where}.counts must not be negative")
-        x = _frozen(f"{where}.x", self.x, (None,))
-        object.__setattr__(self, "x", x)
-        for name in ("total", "background"):
-            values = _frozen(f"{where}.{name}", getattr(self, name), (len(x),))
-            object.__setattr__(self, name, values)
-        holes = tuple((float(low), float(high), str(reason)) for low, high, reason in self.holes)
-        object.__setattr__(self, "holes", holes)
-        object.__setattr__(self, "window", _interval(f"{where}.window", self.window))
-        for low, high, _ in holes:
-            _interval(f"{where}.holes", (low, high))
-
-
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """The fit of all channels at one mass hypothesis, ready to be drawn.
-
-    Attributes:
-        mass: The hypothesis in GeV.
-        poi_label: Axis label of the parameter of interest, may hold mathtext.
-        poi_unit: Its unit, "" if it has none.
-        poi_hat: Best fit; NaN when blind.
-        poi_error: Its uncertainty; NaN when blind.
-        channels: The channels.
-        valid: Whether the fit converged.
-        warnings: What a reader has to know.
-        pseudo_data: The data was generated, not recorded.
-        blind: The data in `blind_region` was not looked at. Counts of bins that overlap with it
-            are replaced by NaN here, whatever was passed.
-        blind_region: (low, high) in GeV, required when blind.
-
-    Raises:
-        InputError: A blind fit has a best fit or no region.
-    """
-
-    mass: float
-    poi_label: str
-    poi_unit: str
-    poi_hat: float
-    poi_error: float
-    channels: tuple[ChannelFit, ...]
-    valid: bool
-    warnings: tuple[str, ...]
-    pseudo_data: bool
-    blind: bool = False
-    blind_region: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("mass", "poi_hat", "poi_error"):
-            object.__setattr__(self, name, float(getattr(self, name)))
-        object.__setattr__(self, "channels", tuple(self.channels))
-        object.__setattr__(self, "warnings", _texts("Fit.warnings", self.warnings))
-        if self.blind_region is not None:
-            region = _interval("Fit.blind_region", self.blind_region)
-            object.__setattr__(self, "blind_region", region)
-        if not self.blind:
-            return
-        for name in ("poi_hat", "poi_error"):
-            _check_hidden(f"Fit.{name}", np.array([getattr(self, name)]))
-        if self.blind_region is None:
-            raise InputError("a blind Fit needs blind_region, the interval that stays hidden")
-        low, high = self.blind_region
-        hidden = []
-        for channel in self.channels:
-            inside = (channel.edges[:-1] < high) & (channel.edges[1:] > low)
-            hidden.append(replace(channel, counts=np.where(inside, np.nan, channel.counts)))
-        object.__setattr__(self, "channels", tuple(hidden))
-
-
 # -- checks ---------------------------------------------------------------------------------
-
-
-def _frozen(name: str, values: npt.ArrayLike, shape: tuple[int | None, ...]) -> FloatArray:
-    """A read-only float64 copy of the given shape (None: any length)."""
-    try:
-        array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be numbers ({error})") from error
-    fits = array.ndim == len(shape) and all(
-        want is None or want == have for want, have in zip(shape, array.shape, strict=True)
-    )
-    if not fits:
-        wanted = ", ".join("any" if length is None else str(length) for length in shape)
-        raise InputError(f"{name} has the shape {array.shape}; it must be ({wanted})")
-    array.setflags(write=False)
-    return array
-
-
-def _frozen_flags(name: str, values: npt.ArrayLike, n: int) -> BoolArray:
-    array = np.array(values)
-    if array.shape != (n,) or (n > 0 and array.dtype != np.bool_):
-        raise InputError(f"{name} must be {n} truth values, one per mass")
-    array = array.astype(np.bool_)
-    array.setflags(write=False)
-    return array
-
-
-def _texts(name: str, texts: Iterable[str]) -> tuple[str, ...]:
-    result = tuple(texts)
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in result):
-        raise InputError(f"{name} must be a sequence of texts")
-    return result
-
-
-def _interval(name: str, interval: Iterable[float]) -> tuple[float, float]:
-    values = tuple(float(value) for value in interval)
-    if len(values) != 2 or not values[0] < values[1]:
-        raise InputError(f"{name} must be (low, high) with low < high; it is {values}")
-    return values[0], values[1]
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise InputError(f"the confidence level is {level:g}; give a number between 0 and 1")
-
-
-def _check_p0(p0: FloatArray) -> None:
-    known = p0[~np.isnan(p0)]
-    if np.any((known < 0) | (known > 1)):
-        raise InputError("p0 must lie between 0 and 1")
-
-
-def _check_hidden(name: str, values: FloatArray) -> None:
-    if not np.all(np.isnan(values)):
-        raise InputError(f"{name} must be NaN: a blind result holds no number from the data")
 
 
 def _check_increasing(masses: FloatArray, before: FloatArray, after: FloatArray, poi: str) -> None:
@@ -853,13 +757,6 @@ def _check_increasing(masses: FloatArray, before: FloatArray, after: FloatArray,
             if np.any(wrong):
                 mass = masses[np.argmax(wrong)]
                 raise InputError(f"the map to {poi} does not increase at {mass:g} GeV")
-
-
-def _significance(p0: FloatArray) -> FloatArray:
-    from scipy.special import ndtri
-
-    z: FloatArray = np.maximum(-ndtri(p0), 0.0)
-    return z
 
 
 def _first(

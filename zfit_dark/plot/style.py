@@ -1,0 +1,90 @@
+"""What all plots have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.legend import Legend
+
+FloatArray = npt.NDArray[np.float64]
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+GREEN, YELLOW, RED, BLUE = "#00cc00", "#ffcc00", "#d62728", "#1f5fbf"
+_VETO_FACES = ("0.80", "0.90")
+_VETO_HATCHES = ("", "////", "\\\\\\\\", "....", "xxxx")
+SHADE, TOP = 0.5, 6
+STYLE: dict[str, Any] = {
+    "font.family": ["TeX Gyre Heros", "DejaVu Sans"],
+    "font.size": 17,
+    "mathtext.fontset": "stixsans",
+    "mathtext.default": "it",
+    "axes.linewidth": 1.3,
+    "axes.labelsize": 19,
+    "legend.fontsize": 14,
+    "legend.handlelength": 1.8,
+    "legend.labelspacing": 0.35,
+    "legend.columnspacing": 1.4,
+    "hatch.linewidth": 0.6,
+    "figure.dpi": 150,
+}
+
+
+def styled(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Run a plot function within the style of these plots."""
+
+    @wraps(function)
+    def styled(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        import mplhep
+
+        style: dict[Any, Any] = {**mplhep.style.ROOT, **STYLE}
+        with rc_context(style):
+            return function(*args, **kwargs)
+
+    return styled
+
+
+def new_axes() -> Axes:
+    """Axes of a figure of their own."""
+    figure = Figure(figsize=(10, 7))
+    figure.subplots_adjust(left=0.125, right=0.955, bottom=0.115, top=0.985)
+    return figure.add_subplot()
+
+
+def dress(ax: Axes) -> None:
+    """Fix on the axes what matplotlib would look up in the style when it draws ticks later."""
+    ax.tick_params(
+        which="both", direction="in", top=True, right=True, labelfontfamily=STYLE["font.family"]
+    )
+    ax.tick_params(which="major", length=9, width=1.3, labelsize=16, pad=6)
+    ax.tick_params(which="minor", length=4.5, width=1.0)
+
+
+def shade(k: int) -> dict[str, Any]:
+    """The look of the k-th reason why a region is left out."""
+    return {
+        "facecolor": _VETO_FACES[k % len(_VETO_FACES)],
+        "hatch": _VETO_HATCHES[k % len(_VETO_HATCHES)],
+        "edgecolor": "0.45",
+        "linewidth": 0,
+    }
+
+
+def fitting_legend(make: Callable[[float], Legend], available: float) -> Legend:
+    """The legend of `make` (given a font size), smaller if it is wider than `available` pixels."""
+    size = float(STYLE["legend.fontsize"])
+    legend = make(size)
+    excess = legend.get_window_extent().width / available
+    if excess <= 1:
+        return legend
+    legend.remove()
+    return make(size / excess)

@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 import zfit_dark as zd
 from zfit_dark import elsewhere
-from zfit_dark.channel import ShapeChannel, chebyshev
+from zfit_dark.channel import ShapeChannel, bernstein, chebyshev
 from zfit_dark.errors import InputError
 from zfit_dark.likelihood import Likelihood
 from zfit_dark.profile import compiled
@@ -39,7 +39,8 @@ def places_of(model, masses):
     found = []
     for mass in masses:
         model.move_to(mass)
-        found.append(elsewhere.place(ours, mass, model.poi))
+        windows = [channel.window_at(mass) for channel in model.channels]
+        found.append(elsewhere.place(ours, mass, windows, model.poi))
     return ours, found
 
 
@@ -102,7 +103,7 @@ def test_one_hypothesis_is_an_ordinary_discovery_test():
     job = jobs.one_channel()
     job.mass.set_value(0.5)
     ours = compiled(job.loss)
-    at = elsewhere.place(ours, 0.5, job.poi)
+    at = elsewhere.place(ours, 0.5, [(-np.inf, np.inf)], job.poi)
     found = elsewhere.largest_excesses(ours, [at], job.poi, 40, 1)
     made = recipe(ours, at.recipe.theta, job.poi, ours.observed())
     theta = at.recipe.theta[None]
@@ -121,16 +122,37 @@ def test_a_density_is_that_of_the_closest_window():
         x = np.array([0.0, edge[0], low, high, edge[1], 10.0])
         return Table.of(x, height * np.array([0.0, 0.0, 1.0, 0.5, 0.0, 0.0]))
 
+    def stitched(masses, windows, tables):
+        return elsewhere._stitched(np.array(masses), np.array(windows), tables)
+
     # windows 1 ... 5 around 3, and 2.5 ... 9 around 4.5; they meet halfway, at 3.75
-    stitched = elsewhere._stitched([3.0, 4.5], [table(1.0, 5.0, 8.0), table(2.5, 9.0, 13.0)])
+    windows = [(1.0, 5.0), (2.5, 9.0)]
+    two = stitched([3.0, 4.5], windows, [table(1.0, 5.0, 8.0), table(2.5, 9.0, 13.0)])
     left, _ = quad(lambda x: 8.0 * (1 - 0.5 * (x - 1) / 4), 1.0, 3.75)
     right, _ = quad(lambda x: 13.0 * (1 - 0.5 * (x - 2.5) / 6.5), 3.75, 9.0)
-    assert stitched.integral[-1] == pytest.approx(left + right, rel=1e-12)
-    assert stitched.support == (1.0, 9.0)
+    assert two.integral[-1] == pytest.approx(left + right, rel=1e-12)
+    assert (two.x[0], two.x[-1]) == (1.0, 9.0)
     # the closest of those whose window is there: 2 is closer to 1.9, but not in its window
-    ends = elsewhere._stitched([1.9, 4.5], [table(1.8, 2.0, 1.0), table(2.1, 9.0, 2.0)])
+    windows = [(1.8, 2.0), (2.1, 9.0)]
+    ends = stitched([1.9, 4.5], windows, [table(1.8, 2.0, 1.0), table(2.1, 9.0, 2.0)])
     at = np.interp([1.9, 2.05, 2.2, 5.0], ends.x, ends.density)
     np.testing.assert_allclose(at, [0.75, 0.0, 2 * (1 - 0.05 / 6.9), 2 * (1 - 1.45 / 6.9)])
+
+
+def test_a_window_without_background_counts_too():
+    """No candidates around 1.0 GeV: nothing is drawn there, and others are looked at as ever."""
+    rng = np.random.default_rng(4)
+    data = np.append(rng.uniform(0.4, 0.6, 300), rng.uniform(1.4, 1.6, 300))
+    columns = {"sigma": [SIGMA] * 2, "alpha": [1.5] * 2, "n": [3.0] * 2}
+    shape = SignalShape([0.0, 2.0], columns, source="a test", status="assumed")
+    channel = ShapeChannel("one", data, (0.4, 1.6), shape, 10.0, bernstein(1), window=WINDOW)
+    model = Likelihood([channel], poi="mu_empty")
+    found = zd.scan(model, [0.5, 1.0, 1.5], global_toys=64, progress=False)
+    assert np.isfinite(found.toy_excesses).all()
+    ours, (empty, other) = places_of(model, [1.0, 1.5])
+    assert empty.recipe.events == (0.0,)
+    assert (elsewhere.largest_excesses(ours, [empty], model.poi, 5, 1) == 0).all()
+    assert elsewhere.largest_excesses(ours, [empty, other], model.poi, 20, 1).max() > 0
 
 
 def test_bins_whose_background_moves_are_refused():

@@ -9,10 +9,13 @@ from scipy.optimize import brentq
 from scipy.stats import poisson
 
 import zfit_dark as zd
+from zfit_dark.channel import ShapeChannel, bernstein
 from zfit_dark.counting import Count, exact_limit
 from zfit_dark.errors import InputError
+from zfit_dark.likelihood import Likelihood
 from zfit_dark.limits import counts_of
 from zfit_dark.profile import compiled
+from zfit_dark.signal_shape import SignalShape
 
 _COUNT = iter(range(1000))
 
@@ -193,3 +196,48 @@ def test_auto_takes_toys_where_exact_sums_cannot():
     right = exact_limit([Count.with_error(3, 1.0, 1.0, 0.05)])
     assert 0 < found.observed_error < 0.05 * found.observed
     assert abs(found.observed - right.observed) < 4 * found.observed_error + 0.02 * right.observed
+
+
+# ------------------------------------------------------------------ windows of few candidates
+
+
+@pytest.fixture(scope="module")
+def empty_window():
+    """Candidates far away, and a single one at the edge of the window of another hypothesis."""
+    columns = {"sigma": [0.01] * 2, "alpha": [1.5] * 2, "n": [3.0] * 2}
+    shape = SignalShape([0.0, 2.0], columns, source="a test", status="assumed")
+    data = np.array([0.1, 0.65, 1.9])
+    background = bernstein(0)
+    channel = ShapeChannel("few", data, (0.0, 2.0), shape, 1.0, background, window=12.0)
+    return Likelihood([channel], poi="mu_few")
+
+
+def seen(likelihood):
+    """The part of the peak that is in the window."""
+    ours = compiled(likelihood.loss)
+    return ours.asimov(np.eye(2)[ours.index(likelihood.poi)], likelihood.poi)[2]
+
+
+def test_an_empty_window_has_the_limit_of_no_event(empty_window):
+    """Exactly -log(0.05) events; the asymptotic 1.96^2 / 2 is 36 % stronger, and flagged."""
+    inside = seen(empty_window.move_to(1.0))
+    asymptotic = zd.upper_limit(empty_window)
+    assert asymptotic.valid
+    assert asymptotic.observed * inside == pytest.approx(1.9599640**2 / 2, rel=1e-4)
+    assert "asymptotic limit at low counts" in asymptotic.warnings[0]
+    limit = zd.upper_limit(empty_window, method="auto", toys=zd.Toys(precision=0.05))
+    assert limit.valid
+    assert limit.how.startswith("toys: 1 background events compete")
+    # all toys without signal are empty: the distribution is a step, and known without an error
+    np.testing.assert_allclose([limit.observed, *limit.expected], -np.log(0.05) / inside, rtol=1e-3)
+
+
+def test_fits_of_toys_of_few_events_converge(empty_window):
+    """One candidate, six resolutions away: toys have none, one far away, or a peak alone."""
+    limit = zd.upper_limit(
+        empty_window.move_to(0.59), method="toys", toys=zd.Toys(precision=0.1, most=3000)
+    )
+    assert limit.valid
+    assert limit.warnings == ()
+    inside = seen(empty_window)
+    assert limit.observed * inside == pytest.approx(-np.log(0.05), rel=0.02)

@@ -116,7 +116,8 @@ class Answer(NamedTuple):
     Attributes:
         limits: expected from -2 to +2 sigma, then the observed one, shape (6,); NaN where there is
             none.
-        sigma: standard deviation of the parameter of interest without signal, as expected.
+        sigma: standard deviation of the parameter of interest without signal, as expected; without
+            background, where there is none, the signal that is less likely by a factor e.
         best: best fit of the parameter of interest.
         lowest: smallest value of each likelihood, for the likelihood ratios.
         fits: the free fit and the one without signal as ``minimise`` returns them, a row each.
@@ -265,6 +266,8 @@ def _noted(
 ) -> Answer:
     """The answer with what the fits before the limits tell."""
     error = 1.0 / tf.sqrt(here.bend)
+    # no events are expected: the likelihood falls exponentially
+    sigma = tf.where(here.bend > 0, error, 1.0 / tf.abs(here.slope))
     this_fit = job == np.array([_FREE, _AT_ZERO])
     best = tf.where(job == _FREE, here.theta[question.poi], found.best)
     # below zero, the test statistic of a negative signal is that of none
@@ -274,7 +277,7 @@ def _noted(
         job == _AT_ZERO, lambda: question.expectation(here.theta), lambda: found.asimov_set
     )
     return found._replace(
-        sigma=tf.where(job == _ASIMOV_AT_ZERO, error, found.sigma),
+        sigma=tf.where(job == _ASIMOV_AT_ZERO, sigma, found.sigma),
         best=best,
         lowest=tf.where(is_lowest, lowest, found.lowest),
         fits=tf.where(this_fit[:, None], as_row(fitted), found.fits),

@@ -33,21 +33,26 @@ class Place(NamedTuple):
 
     Attributes:
         mass: in GeV.
+        windows: of each channel, in GeV: what the hypothesis looks at.
         recipe: how pseudo-experiments are made of the fit without signal.
         excess: root of the discovery test statistic q0 of the data.
     """
 
     mass: float
+    windows: tuple[tuple[float, float], ...]
     recipe: Recipe
     excess: float
 
 
-def place(ours: CompiledLoss, mass: float, poi: Any) -> Place | None:
+def place(
+    ours: CompiledLoss, mass: float, windows: Sequence[tuple[float, float]], poi: Any
+) -> Place | None:
     """A hypothesis, with the model and the data as they stand now; None if its fits fail.
 
     Args:
         ours: the compiled loss.
         mass: the hypothesis, in GeV.
+        windows: of each channel, in GeV.
         poi: the parameter of interest.
 
     Raises:
@@ -59,7 +64,8 @@ def place(ours: CompiledLoss, mass: float, poi: Any) -> Place | None:
         return None
     best = fits.theta[0, ours.index(poi)]
     q0 = 2 * float(fits.value[1] - fits.value[0]) if best > 0 else 0.0
-    return Place(mass, recipe(ours, fits.theta[1], poi, data), float(np.sqrt(max(q0, 0.0))))
+    made = recipe(ours, fits.theta[1], poi, data)
+    return Place(mass, tuple(windows), made, float(np.sqrt(max(q0, 0.0))))
 
 
 def largest_excesses(
@@ -118,10 +124,9 @@ def _excesses(
     seen = []
     for draw in draws:
         points, weights = list(draw.points), list(draw.weights)
-        for c, table in enumerate(at.recipe.tables):
-            if isinstance(table, Table):
-                x = points[c][:, 0]
-                inside = slice(*np.searchsorted(x, table.support))
+        for c, window in enumerate(at.windows):
+            if not ours.binned:
+                inside = slice(*np.searchsorted(points[c][:, 0], window))
                 points[c], weights[c] = points[c][inside], weights[c][inside]
         seen.append(Draw(tuple(points), tuple(weights), draw.observations + moved))
     fits = fits_of(ours, seen, at.recipe, poi, np.zeros(1), None, not_below=0.0)
@@ -140,9 +145,11 @@ def _everywhere(ours: CompiledLoss, places: Sequence[Place]) -> Recipe:
     first = places[0].recipe
     channels = list(zip(*(each.recipe.tables for each in places), strict=True))
     tables: list[Table | FloatArray] = []
-    for model, of_channel in zip(ours.loss.model, channels, strict=True):
+    masses = np.array([each.mass for each in places])
+    windows = np.array([each.windows for each in places])
+    for c, (model, of_channel) in enumerate(zip(ours.loss.model, channels, strict=True)):
         if isinstance(of_channel[0], Table):
-            tables.append(_stitched([each.mass for each in places], of_channel))
+            tables.append(_stitched(masses, windows[:, c], of_channel))
             continue
         if not all(np.allclose(table, of_channel[0], rtol=_SAME) for table in of_channel):
             raise InputError(
@@ -162,16 +169,17 @@ def _everywhere(ours: CompiledLoss, places: Sequence[Place]) -> Recipe:
     )
 
 
-def _stitched(masses: Sequence[float], tables: Sequence[Table]) -> Table:
+def _stitched(masses: FloatArray, windows: FloatArray, tables: Sequence[Table]) -> Table:
     """One density of tables, each valid in a window: of the closest mass whose window is there.
 
     Args:
-        masses: of the hypotheses, ascending.
+        masses: of the hypotheses, ascending, shape (n,).
+        windows: of each, shape (n, 2).
         tables: of each.
     """
-    centres = np.asarray(masses)
-    low, high = np.array([table.support for table in tables]).T
-    edges = np.unique([*low, *high, *(0.5 * (centres[1:] + centres[:-1]))])
+    whole = np.array([(table.x[0], table.x[-1]) for table in tables])
+    low, high = np.clip(windows, whole[:, :1], whole[:, 1:]).T
+    edges = np.unique([*low, *high, *(0.5 * (masses[1:] + masses[:-1]))])
     edges = edges[(edges >= low.min()) & (edges <= high.max())]
     x, density = [], []
     for start, stop in pairwise(edges):
@@ -180,7 +188,7 @@ def _stitched(masses: Sequence[float], tables: Sequence[Table]) -> Table:
             x.append(np.array([start, stop]))
             density.append(np.zeros(2))
             continue
-        away = np.where(there, np.abs(centres - 0.5 * (start + stop)), np.inf)
+        away = np.where(there, np.abs(masses - 0.5 * (start + stop)), np.inf)
         table = tables[int(np.argmin(away))]
         inside = table.x[slice(*np.searchsorted(table.x, [start, stop], side="right"))]
         points = np.concatenate([[start], inside[(inside > start) & (inside < stop)], [stop]])

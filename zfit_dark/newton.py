@@ -28,6 +28,14 @@ MAX_ITERATIONS = 100
 _SHORTEST = 1e-20
 """Part of a step below which a fit gives up."""
 
+_INWARDS = 1e-3
+"""How far from an edge a fit begins where the likelihood is not defined on it. A yield doubles with
+each step from there, so that it need not be near."""
+
+_TOO_FAR = 1e-6
+"""A step of which less than this part is inside the box ends where it meets the edge: along a
+direction in which the likelihood is not curved at all, a step has no length of its own."""
+
 _FLATTEST = 1e-12
 """Smallest pivot, of the curvature scaled to a unit diagonal, that a step may follow."""
 
@@ -91,7 +99,9 @@ def minimise(
 
     A parameter that stands at an edge of the box and is pushed outwards is held there. A step that
     does not lead downhill, or leads to where the likelihood is not defined, is shortened, at first
-    to where it meets the edge: where the likelihood has a slope but no curvature, it goes far.
+    to where it meets the edge: where the likelihood has a slope but no curvature, it goes far. From
+    a start where the likelihood is not defined, parameters on an edge are taken a little inwards: a
+    background of no events makes those that there are impossible.
 
     Args:
         objective: parameters (p,) to value (), gradient (p,) and curvature (p, p).
@@ -115,8 +125,9 @@ def minimise(
     def going_on(theta: tf.Tensor, value: tf.Tensor, edm: tf.Tensor, *rest: tf.Tensor) -> tf.Tensor:
         iterations, *_, scale = rest
         todo = iterations < tf.cast(max_iterations, start.dtype)
-        moving = (edm > EDM_TOLERANCE) & (scale > _SHORTEST) & tf.math.is_finite(value)
-        return (iterations < 1) | (todo & moving)
+        defined = tf.math.is_finite(value)
+        moving = (edm > EDM_TOLERANCE) & (scale > _SHORTEST) & defined
+        return (iterations < 1) | (todo & (moving | (~defined & (iterations < 2))))
 
     def improve(
         theta: tf.Tensor, value: tf.Tensor, edm: tf.Tensor, *rest: tf.Tensor
@@ -128,7 +139,7 @@ def minimise(
         noise = 1e-13 * (1.0 + tf.abs(value))
         finite = tf.math.is_finite(found[0]) & tf.reduce_all(tf.math.is_finite(found[1]))
         downhill = finite & (found[0] <= value + 1e-4 * tf.minimum(foreseen, zero) + noise)
-        better = (iterations < 1) | downhill
+        better = (iterations < 1) | ~tf.math.is_finite(value) | downhill
         reach = _reach(theta, step, lower, upper)
         longer = tf.where(scale < reach, tf.minimum(one, 2.0 * scale), one)
         scale = tf.where(better, longer, tf.where(0.4 * scale > reach, reach, 0.4 * scale))
@@ -137,9 +148,18 @@ def minimise(
             for new, old in zip((trial, *found), (theta, value, gradient, curvature), strict=True)
         )
         step, edm = _newton_step(theta, gradient, curvature, free, lower, upper)
+        reach = _reach(theta, step, lower, upper)
+        step *= tf.where(reach < _TOO_FAR, reach, one)
+        step = tf.where(tf.math.is_finite(value), step, _inwards(theta, lower, upper))
         return theta, value, edm, iterations + 1, gradient, curvature, step, scale
 
     return tuple(tf.while_loop(going_on, improve, state)[:6])
+
+
+def _inwards(theta: tf.Tensor, lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
+    """A short step away from the edges of the box, for parameters that stand there."""
+    short = tf.minimum(tf.constant(_INWARDS, theta.dtype), 0.5 * (upper - lower))
+    return tf.where(theta <= lower, short, tf.where(theta >= upper, -short, 0.0))
 
 
 def _reach(theta: tf.Tensor, step: tf.Tensor, lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:

@@ -85,6 +85,12 @@ def scan(
         why_not: Callable[[float], str | None] = model.why_not
     else:
         move, why_not = mover(model, mass)
+
+    def windows(hypothesis: float) -> list[tuple[float, float]]:
+        if isinstance(model, Likelihood):
+            return [channel.window_at(hypothesis) for channel in model.channels]
+        return [(-np.inf, np.inf)] * len(loss.model)
+
     reasons = {float(hypothesis): why_not(float(hypothesis)) for hypothesis in hypotheses}
     skipped = [Skipped(m, reason) for m, reason in reasons.items() if reason is not None]
     wanted = [m for m, reason in reasons.items() if reason is None]
@@ -114,7 +120,7 @@ def scan(
         for hypothesis in wanted:
             with ALONE:
                 move(hypothesis)
-                found = place(compiled(loss), hypothesis, poi)
+                found = place(compiled(loss), hypothesis, windows(hypothesis), poi)
             if found is not None:
                 yield found
 

@@ -63,12 +63,6 @@ class Table(NamedTuple):
         ends = np.append(integral[cells[1:]], np.inf)
         return cls(x, density, integral, cells, ends, np.maximum(guide, 0))
 
-    @property
-    def support(self) -> tuple[float, float]:
-        """The first and the last point where the density is not zero."""
-        positive = self.x[self.density > 0]
-        return float(positive[0]), float(positive[-1])
-
     def draw(self, uniform: FloatArray) -> FloatArray:
         """Points for uniform random numbers in [0, 1)."""
         wanted = uniform * self.integral[-1]
@@ -139,17 +133,13 @@ class Recipe:
                 weights.append([np.ones(n) for n in numbers])
             else:
                 points.append([np.empty((table.size, 0))] * len(toys))
-                shares = table / table.sum()
-                weights.append(
-                    [
-                        (
-                            r.poisson(table)
-                            if self.extended
-                            else r.multinomial(round(events), shares)
-                        ).astype(float)
-                        for r in random
-                    ]
-                )
+                counts = [
+                    r.poisson(table)
+                    if self.extended
+                    else r.multinomial(round(events), table / table.sum())
+                    for r in random
+                ]
+                weights.append([each.astype(float) for each in counts])
         normal = [r.standard_normal(self.theta.size) for r in random]
         return [
             Draw(x, w, self.theta + self.spread @ z)
@@ -225,7 +215,7 @@ def recipe(ours: CompiledLoss, theta: FloatArray, poi: Any, data: Sample) -> Rec
         tables, sums = list(made), [float(each.integral[-1]) for each in made]
     for model, table in zip(ours.loss.model, tables, strict=True):
         density = table.density if isinstance(table, Table) else table
-        if not (np.isfinite(density).all() and (density >= 0).all() and density.sum() > 0):
+        if not (np.isfinite(density).all() and (density >= 0).all()):
             raise InputError(
                 f"no toys: the density of {model.name} is negative or not a number somewhere"
             )

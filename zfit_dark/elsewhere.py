@@ -22,7 +22,7 @@ from zfit_dark.errors import InputError
 from zfit_dark.hypotheses import fitted
 from zfit_dark.newton import FloatArray
 from zfit_dark.profile import TOYS, CompiledLoss, Draw
-from zfit_dark.toys import Recipe, Table, cores, fits_of, recipe
+from zfit_dark.toys import Recipe, Table, cores, fits_of, make_room, recipe
 
 _SAME = 1e-3
 """Expected counts of bins that differ by less, relatively, are the same at all masses."""
@@ -99,9 +99,7 @@ def largest_excesses(
     if not places:
         raise InputError("no toys of the scan: the fits of the data converged at no mass")
     everywhere = _everywhere(ours, places)
-    if not ours.binned:
-        most = np.max([each.recipe.events for each in places], axis=0)
-        ours.reserve([int(n + 10 * np.sqrt(n) + 20) for n in most])
+    make_room(ours, np.max([each.recipe.events for each in places], axis=0))
 
     def work(numbers: range) -> FloatArray:
         draws = [_sorted(draw) for draw in everywhere.draws(seed, numbers)]

@@ -33,7 +33,7 @@ from zfit_dark.limits import loss_and_poi
 from zfit_dark.newton import FloatArray
 from zfit_dark.profile import CompiledLoss, Sample, compiled
 from zfit_dark.results import GoodnessOfFit
-from zfit_dark.toys import Recipe, Table, check, check_seed, cores, recipe
+from zfit_dark.toys import Recipe, Table, check, check_seed, cores, make_room, recipe
 
 _Found = TypeVar("_Found")
 
@@ -151,7 +151,7 @@ def judge(
         InputError: see ``goodness_of_fit``.
     """
     _check(ours, data, toys, seed, bins)
-    _make_room(ours, [float(weight.sum()) for weight in data.weights])
+    make_room(ours, [float(weight.sum()) for weight in data.weights])
     data = ours.sample(data.points, data.weights, data.setting, data.observations)
     start, index = start.copy(), ours.index(poi)
     start[index] = 0.0
@@ -194,7 +194,7 @@ def judge(
         )
     except InputError as error:  # of this hypothesis: a plot of its fit can still be made
         return result(nothing, np.empty((0, *nothing.shape)), 0, str(error))
-    _make_room(ours, made.events)
+    make_room(ours, made.events)
     edges = [
         _panels(table, jumps)
         for table, jumps in zip(made.tables, data.setting.breakpoints, strict=True)
@@ -238,12 +238,6 @@ def _check(ours: CompiledLoss, data: Sample, toys: int, seed: int, bins: int) ->
             raise InputError(
                 f"{model.name}: its data have weights, and toys have none; fit unweighted data"
             )
-
-
-def _make_room(ours: CompiledLoss, events: Sequence[float]) -> None:
-    """For so many events and so many more that no toy ever needs a larger program."""
-    if not ours.binned:
-        ours.reserve([int(n + 10 * np.sqrt(n) + 20) for n in events])
 
 
 def _fitted(

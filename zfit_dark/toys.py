@@ -357,9 +357,7 @@ def fitted(
     tests = np.asarray(at, float)
     if tests.size > TESTS:
         raise InputError(f"{tests.size} values of the parameter of interest; at most {TESTS}")
-    if not ours.binned:
-        # so many that no toy ever needs a larger program
-        ours.reserve([int(n + 10 * np.sqrt(n) + 20) for n in recipe.events])
+    make_room(ours, recipe.events)
 
     def work(numbers: range) -> Fits:
         draws = recipe.draws(seed, numbers)
@@ -370,6 +368,17 @@ def fitted(
     with ThreadPoolExecutor(threads or cores()) as pool:
         found = [Fits(none, none, no_tests, none, no_tests), *pool.map(work, batches)]
     return Fits(*(np.concatenate(each) for each in zip(*found, strict=True)))
+
+
+def make_room(ours: CompiledLoss, expected: Sequence[float] | FloatArray) -> None:
+    """Make room for so many events that no toy ever needs a larger program.
+
+    Args:
+        ours: the compiled loss.
+        expected: events of each channel.
+    """
+    if not ours.binned:
+        ours.reserve([int(n + 10 * np.sqrt(n) + 20) for n in expected])
 
 
 def fits_of(

@@ -19,7 +19,7 @@ from zfit_dark.newton import FloatArray, Minimum
 from zfit_dark.profile import CompiledLoss, Draw, Sample, compiled
 from zfit_dark.results import BackgroundComparison, Validation
 from zfit_dark.scanning import mover, shown
-from zfit_dark.toys import check, check_seed, cores, recipe
+from zfit_dark.toys import check, check_seed, cores, make_room, recipe
 
 
 def validate(
@@ -96,7 +96,7 @@ def validate(
     found = np.full((*wanted.shape, toys, 3), np.nan)
     expected, warnings = np.full(hypotheses.size, np.nan), []
     with _put_back(model, mass), ThreadPoolExecutor(cores()) as pool:
-        _make_room(fit.ours, _most_events(model, fit.ours, hypotheses, wanted.max(axis=1)))
+        make_room(fit.ours, _most_events(model, fit.ours, hypotheses, wanted.max(axis=1)))
         for i, hypothesis in enumerate(shown(hypotheses.tolist(), progress)):
             fit.move(hypothesis)
             source.move(hypothesis)
@@ -164,7 +164,7 @@ def compare_backgrounds(
     names = sorted(known, key=lambda name: free[name])
     for name in names:
         most = _most_events(models[name], known[name].ours, hypotheses, 0.0 * hypotheses)
-        _make_room(known[name].ours, most)
+        make_room(known[name].ours, most)
     two_nll, events = np.full((hypotheses.size, len(names)), np.nan), np.empty(hypotheses.size)
     with _put_back(models[names[0]], mass):
         for i, hypothesis in enumerate(shown(hypotheses.tolist(), progress)):
@@ -256,7 +256,7 @@ class _Trial(NamedTuple):
                 drawn = recipe(self.source.ours, truth, self.source.poi, origin)
             except InputError as error:  # of this hypothesis: the others go on
                 return expected, (str(error),)
-            _make_room(ours, drawn.events)
+            make_room(ours, drawn.events)
 
             def one(toy: int) -> tuple[float, float, float]:
                 plan = Toys(seed=(seed + 1 + toy) % 2**64)  # not the toys that are tried
@@ -405,11 +405,6 @@ def _most_events(
         most + max(map(channel.yield_per_poi, hypotheses.tolist())) * float(signals.max())
         for channel, most in zip(model.channels, model.largest_windows(hypotheses), strict=True)
     ]
-
-
-def _make_room(ours: CompiledLoss, events: Any) -> None:
-    """Make room for toys that expect so many events a channel: no toy needs a larger program."""
-    ours.reserve([int(n + 10 * np.sqrt(n) + 20) for n in events])
 
 
 def _seed_at(seed: int, mass: float) -> int:

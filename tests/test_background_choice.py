@@ -174,6 +174,7 @@ def test_the_penalty_decides(model):
         assert best is several[winner]
 
 
+@pytest.mark.slow
 def test_each_choice_is_the_likelihood_of_that_background_alone(model):
     """With the parameters of the others held, nothing of them is left."""
     ours = compiled(model.move_to(MASS).loss)

@@ -98,6 +98,7 @@ def test_toys_depend_on_the_seed_alone(model):
     assert not np.array_equal(elsewhere.largest_excesses(ours, places, model.poi, 70, 8), few)
 
 
+@pytest.mark.slow
 def test_one_hypothesis_is_an_ordinary_discovery_test():
     """A whole range that does not move: the toys are those of the fit without signal."""
     job = jobs.one_channel()
@@ -139,6 +140,7 @@ def test_a_density_is_that_of_the_closest_window():
     np.testing.assert_allclose(at, [0.75, 0.0, 2 * (1 - 0.05 / 6.9), 2 * (1 - 1.45 / 6.9)])
 
 
+@pytest.mark.slow
 def test_a_window_without_background_counts_too():
     """No candidates around 1.0 GeV: nothing is drawn there, and others are looked at as ever."""
     rng = np.random.default_rng(4)

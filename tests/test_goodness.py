@@ -252,6 +252,7 @@ def of_two(likelihood: Likelihood) -> GoodnessOfFit:
     return goodness_of_fit(likelihood, mass=0.8, toys=20, pseudo_data=True)
 
 
+@pytest.mark.slow
 def test_statistics_of_channels_add_up(likelihood: Likelihood, of_two: GoodnessOfFit) -> None:
     assert of_two.valid
     assert of_two.channels == ("one", "two")
@@ -261,6 +262,7 @@ def test_statistics_of_channels_add_up(likelihood: Likelihood, of_two: GoodnessO
     assert np.std(of_two.toy_saturated, axis=0).min() > 0
 
 
+@pytest.mark.slow
 def test_a_channel_without_events_adds_nothing(likelihood: Likelihood) -> None:
     result = goodness_of_fit(likelihood, mass=1.2, toys=20)
     assert result.valid
@@ -269,6 +271,7 @@ def test_a_channel_without_events_adds_nothing(likelihood: Likelihood) -> None:
     assert result.channel_anderson_darling[1] > 0.0
 
 
+@pytest.mark.slow
 def test_a_fit_carries_its_goodness(likelihood: Likelihood, of_two: GoodnessOfFit) -> None:
     result = fit(likelihood, 0.8, goodness_toys=20, pseudo_data=True)
     assert result.goodness is not None
@@ -284,6 +287,7 @@ def test_a_fit_carries_its_goodness(likelihood: Likelihood, of_two: GoodnessOfFi
     assert f"Goodness of fit: {wanted}" in words
 
 
+@pytest.mark.slow
 def test_a_blind_fit_judges_the_sidebands(likelihood: Likelihood) -> None:
     result = fit(likelihood, 0.8, goodness_toys=5, blind=True).goodness
     assert result is not None

@@ -232,6 +232,7 @@ def test_an_empty_window_has_the_limit_of_no_event(empty_window):
     np.testing.assert_allclose([limit.observed, *limit.expected], -np.log(0.05) / inside, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_fits_of_toys_of_few_events_converge(empty_window):
     """One candidate, six resolutions away: toys have none, one far away, or a peak alone."""
     limit = zd.upper_limit(

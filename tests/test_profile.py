@@ -186,6 +186,7 @@ def test_value_and_gradient_are_those_of_zfit(loss):
     np.testing.assert_allclose(gradient, slopes, rtol=1e-8, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_hessian_is_that_of_zfit(loss):
     ours = compiled(loss)
     row = shifted(ours, 1)[0]

@@ -491,6 +491,7 @@ def two_right(two):
     return names, value, np.array([two.poi_hat, *two.postfit])
 
 
+@pytest.mark.slow
 def test_two_channels_correlations_are_the_inverse_of_the_second_derivatives(two, two_right):
     _, value, at = two_right
     steps = np.array([two.poi_error, *two.postfit_error])
@@ -505,6 +506,7 @@ def test_two_channels_correlations_are_the_inverse_of_the_second_derivatives(two
     assert two.level == 0.9
 
 
+@pytest.mark.slow
 def test_two_channels_impact_of_the_shared_nuisance(two, two_right):
     names, value, at = two_right
     (row,) = np.flatnonzero(np.array(two.names) == "theta_n_bb")
@@ -515,6 +517,7 @@ def test_two_channels_impact_of_the_shared_nuisance(two, two_right):
     assert two.pull[row] == two.postfit[row]
 
 
+@pytest.mark.slow
 def test_a_likelihood_is_taken_where_it_stands(likelihood, two):
     likelihood.move_to(MASS)
     again = zd.impacts(likelihood, level=0.9)
@@ -523,6 +526,7 @@ def test_a_likelihood_is_taken_where_it_stands(likelihood, two):
     assert again.poi_label == "mu"
 
 
+@pytest.mark.slow
 def test_an_empty_channel_leaves_its_background_undetermined(likelihood):
     """Without an event of channel one its background yield is 0, and has no shape to speak of."""
     result = zd.impacts(likelihood, mass=1.2)

@@ -17,7 +17,7 @@ from zfit_dark.likelihood import Choice, Likelihood
 from zfit_dark.newton import FloatArray, Minimum
 from zfit_dark.profile import CompiledLoss, Hypothesis, Sample, compiled
 from zfit_dark.results import Limit
-from zfit_dark.toys import check
+from zfit_dark.toys import check, make_room
 
 TestStatistic = Literal["qtilde", "q"]
 
@@ -109,6 +109,9 @@ def asked(
     ours.index(poi)  # refuses a parameter that does not float
     if method == "toys":
         check(ours)
+    if method in ("toys", "auto") and not ours.binned:
+        # at once, or toys with more events than the data would have all programs made again
+        make_room(ours, [len(weights) for weights in ours.observed().weights])
     if blind:
         with model.signal_region_hidden():
             data = ours.observed()

@@ -21,7 +21,7 @@ from zfit_dark.limits import TestStatistic, asked, loss_and_poi, unpacked
 from zfit_dark.profile import compiled
 from zfit_dark.results import Limit, Scan, Skipped
 from zfit_dark.terms import ALONE
-from zfit_dark.toys import cores
+from zfit_dark.toys import cores, make_room
 
 _Item = TypeVar("_Item")
 
@@ -97,7 +97,10 @@ def scan(
     if not wanted:
         raise InputError(f"none of the masses can be a hypothesis: {_reasons(skipped)}")
     if isinstance(model, Likelihood):
-        compiled(loss).reserve(model.largest_windows(wanted))
+        largest = model.largest_windows(wanted)
+        if global_toys or method in ("toys", "auto"):
+            make_room(compiled(loss), largest)
+        compiled(loss).reserve(largest)
     if executor is not None and not isinstance(executor, ThreadPoolExecutor):
         raise InputError(
             f"a {type(executor).__name__} cannot share one model: give a ThreadPoolExecutor"
@@ -124,7 +127,7 @@ def scan(
             if found is not None:
                 yield found
 
-    excesses, largest = np.empty(0), np.nan
+    excesses, excess = np.empty(0), np.nan
     try:
         # first, so that what stands in the way of toys is told before the work begins
         looked_at = list(places()) if global_toys else []
@@ -138,7 +141,7 @@ def scan(
                 plan.seed,
                 shown=lambda batches: shown(batches, progress, lambda b: f"{b.stop} toys"),
             )
-            largest = max(each.excess for each in looked_at)
+            excess = max(each.excess for each in looked_at)
     finally:
         if before is not None:
             mass.assign(before)
@@ -150,7 +153,7 @@ def scan(
         poi_unit=poi_unit,
         pseudo_data=pseudo_data,
         skipped=skipped,
-        largest_excess=largest,
+        largest_excess=excess,
         toy_excesses=excesses,
         provenance=provenance,
     )

@@ -540,7 +540,10 @@ class Scan:
             f"blind: {_yes_no(self.blind)}",
         )
         comments = "".join(f"# {' '.join(line.split())}\n" for line in header)
-        body = self.to_pandas().to_csv(index=False, lineterminator="\n")
+        frame = self.to_pandas()
+        for name in _TEXTS:  # a carriage return would end the line for most who read it
+            frame[name] = frame[name].str.replace("\r", " ")
+        body = frame.to_csv(index=False, lineterminator="\n")
         _write(Path(path), comments + body)
 
     # -- new scans --------------------------------------------------------------------------

@@ -124,9 +124,20 @@ def test_where_asymptotic_limits_do_not_cover(b, per_cent):
     assert 100 * smallest == pytest.approx(per_cent, abs=0.01)
 
 
-@pytest.mark.parametrize(
-    "b", [pytest.param(b, marks=[] if b == 0.5 else pytest.mark.slow) for b in REACH]
+RARE_COUNTS = pytest.mark.xfail(
+    strict=True,
+    reason="of n = 11 where 30 are expected, which one toy in 10 000 has, the limit is 2.4 % off and "
+    "said to be good to 0.5 %: the error of CLs is estimated from a handful of toys",
 )
+MARKS = {
+    0.05: pytest.mark.slow,
+    0.5: (),
+    3.0: pytest.mark.slow,
+    30.0: (pytest.mark.slow, RARE_COUNTS),
+}
+
+
+@pytest.mark.parametrize("b", [pytest.param(b, marks=MARKS[b]) for b in REACH])
 def test_limits_by_toys_cover_any_signal(limits, b):
     """Every signal within 4 errors, 500 signals within 2: 1 set of seeds in 20 fails the latter.
 

@@ -389,9 +389,10 @@ class CompiledLoss:
             theta: shape (parameters,).
             sample: where to evaluate.
         """
+        program = self._program("hessian", sample.capacity)
+        # known only when the program was made: TensorFlow sees no slope in what zfit evaluates
         if any(t.by_zfit and t.index for channel in self._channels for t in channel.terms):
             return self._differences(theta, sample)
-        program = self._program("hessian", sample.capacity)
         request = np.concatenate([theta, sample.observations, sample.setting.fixed])
         found: FloatArray = program(tf.constant(request), *sample.padded).numpy()
         return found

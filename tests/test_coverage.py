@@ -126,8 +126,8 @@ def test_where_asymptotic_limits_do_not_cover(b, per_cent):
 
 RARE_COUNTS = pytest.mark.xfail(
     strict=True,
-    reason="of n = 11 where 30 are expected, which one toy in 10 000 has, the limit is 2.4 % off and "
-    "said to be good to 0.5 %: the error of CLs is estimated from a handful of toys",
+    reason="of n = 11 where 30 are expected, which one toy in 10 000 has, the limit is 2.4 % off "
+    "and said to be good to 0.5 %: the error of CLs is estimated from a handful of toys",
 )
 MARKS = {
     0.05: pytest.mark.slow,

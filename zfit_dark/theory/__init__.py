@@ -1,7 +1,7 @@
-"""From couplings to branching fractions and lifetimes, one module per model."""
+"""From couplings to branching fractions, lifetimes and excluded couplings, one module per model."""
 
 from __future__ import annotations
 
-from zfit_dark.theory import alp
+from zfit_dark.theory import alp, exclusion, fermion_alp, flavour, scalar
 
-__all__ = ["alp"]
+__all__ = ["alp", "exclusion", "fermion_alp", "flavour", "scalar"]

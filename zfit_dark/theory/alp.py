@@ -15,13 +15,24 @@ B. Shuve, arXiv:1611.09355; form factors of P. Ball and R. Zwicky, hep-ph/040623
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
 from zfit_dark.errors import InputError
 from zfit_dark.kinematics import as_given
+from zfit_dark.theory import flavour
+from zfit_dark.theory.flavour import (
+    HBAR_C,
+    MODES,
+    PDG_FILE,
+    form_factor_a0,
+    form_factor_f0,
+    input_number,
+    kinematic_end,
+    positive_mass,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -41,73 +52,19 @@ __all__ = [
     "width",
 ]
 
-_HBAR = 6.582119569e-25  # GeV s, exact in the SI (CODATA 2018)
-_HBAR_C = 1.973269804e-14  # GeV cm, exact in the SI
-
-MODES = ("Kplus", "KS", "Kst0", "Kstplus")
-r"""B⁺ → K⁺ a, B⁰ → K⁰ a, B⁰ → K*⁰ a, B⁺ → K*⁺ a. Branching fractions are those of the whole K⁰ and
-K*: the fractions of K⁰ → K⁰_S → π⁺π⁻ and of the K* decay belong to the efficiency."""
-
-
-def _input(value: float, unit: str, status: str, source: str) -> Any:
-    return field(default=value, metadata={"unit": unit, "status": status, "source": source})
-
-
-_PDG_FILE = "PDG 2025, file of masses and widths"
-_F0 = "Ball, Zwicky hep-ph/0406232, B → K"
-_A0 = "Ball, Zwicky hep-ph/0412079, B → K*"
-
 
 @dataclass(frozen=True)
-class Inputs:
-    """The numbers behind the predictions; `table` prints them with their sources.
+class Inputs(flavour.Inputs):
+    """The numbers behind the predictions: those of B → K(*) X, and these.
 
-    Exchange some with `dataclasses.replace`, or by keyword: `Inputs(top_mass=162.5)` takes the
-    MS-bar top mass. The status of a number is "read" (in its source), "derived" (from one),
-    "assumed" (a choice), or "user" for one that was exchanged.
+    See `flavour.Inputs` for how to exchange and print them.
     """
 
-    fermi_constant: float = _input(1.1663787e-5, "GeV^-2", "read", "CODATA 2022")
-    w_mass: float = _input(80.369, "GeV", "read", _PDG_FILE)
-    top_mass: float = _input(172.57, "GeV", "read", "PDG 2024, direct measurements")
-    vtb_vts: float = _input(0.0404, "", "derived", "|V_tb V_ts*| from a global CKM fit")
-    sin2_theta_w: float = _input(
+    fermi_constant: float = input_number(1.1663787e-5, "GeV^-2", "read", "CODATA 2022")
+    w_mass: float = input_number(80.369, "GeV", "read", PDG_FILE)
+    sin2_theta_w: float = input_number(
         0.23122, "", "assumed", "PDG; the scheme, MS-bar at m_Z, is a choice"
     )
-    bplus_mass: float = _input(5.27941, "GeV", "read", _PDG_FILE)
-    b0_mass: float = _input(5.27972, "GeV", "read", _PDG_FILE)
-    bplus_lifetime: float = _input(1.638e-12, "s", "derived", f"{_PDG_FILE}: ħ/Γ")
-    b0_lifetime: float = _input(1.517e-12, "s", "derived", f"{_PDG_FILE}: ħ/Γ")
-    kplus_mass: float = _input(0.493677, "GeV", "read", _PDG_FILE)
-    k0_mass: float = _input(0.497611, "GeV", "read", _PDG_FILE)
-    kst0_mass: float = _input(0.89555, "GeV", "read", _PDG_FILE)
-    kstplus_mass: float = _input(0.89167, "GeV", "read", _PDG_FILE)
-    f0_r2: float = _input(0.330, "", "read", _F0)
-    f0_mfit2: float = _input(37.46, "GeV^2", "read", _F0)
-    a0_r1: float = _input(1.364, "", "read", _A0)
-    a0_r2: float = _input(-0.990, "", "read", _A0)
-    a0_mfit2: float = _input(36.78, "GeV^2", "read", _A0)
-
-    def __post_init__(self) -> None:
-        for entry in fields(self):
-            if not math.isfinite(getattr(self, entry.name)):
-                raise InputError(f"theory input {entry.name} is not a finite number")
-
-    def table(self) -> str:
-        """One line per number: name, value, unit, status, source.
-
-        >>> print(Inputs(top_mass=162.5).table().splitlines()[3])
-        top_mass        162.5         GeV     user     given instead of 172.57
-        """
-        lines = [f"{'input':<15} {'value':<13} {'unit':<7} {'status':<8} source"]
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            status, source = entry.metadata["status"], entry.metadata["source"]
-            if value != entry.default:
-                status, source = "user", f"given instead of {entry.default:g}"
-            unit = entry.metadata["unit"]
-            lines.append(f"{entry.name:<15} {value:<13.9g} {unit:<7} {status:<8} {source}")
-        return "\n".join(lines)
 
 
 DEFAULT_INPUTS = Inputs()
@@ -133,38 +90,6 @@ def loop_function(x: float) -> float:
     return x * (1.0 + x * (math.log(x) - 1.0)) / t**2
 
 
-def form_factor_f0(
-    q2: ArrayLike, *, inputs: Inputs = DEFAULT_INPUTS
-) -> float | NDArray[np.float64]:
-    r"""B → K form factor f₀(q²) = r₂ / (1 − q²/m_fit²), q² in GeV².
-
-    Source: hep-ph/0406232.
-    """
-    return as_given(inputs.f0_r2 / (1.0 - np.asarray(q2, dtype=np.float64) / inputs.f0_mfit2))
-
-
-def form_factor_a0(
-    q2: ArrayLike, b_mass: float, *, inputs: Inputs = DEFAULT_INPUTS
-) -> float | NDArray[np.float64]:
-    r"""B → K* form factor A₀(q²) = r₁/(1 − q²/m_B²) + r₂/(1 − q²/m_fit²), q² in GeV², m_B in GeV.
-
-    Source: hep-ph/0412079.
-    """
-    q2 = np.asarray(q2, dtype=np.float64)
-    pole = inputs.a0_r1 / (1.0 - q2 / b_mass**2)
-    return as_given(pole + inputs.a0_r2 / (1.0 - q2 / inputs.a0_mfit2))
-
-
-def kinematic_end(mode: str, *, inputs: Inputs = DEFAULT_INPUTS) -> float:
-    """Largest mass m_B − m_K(*) of the a in this mode, GeV.
-
-    Raises:
-        InputError: if the mode is not one of `MODES`.
-    """
-    mesons = _mesons(mode, inputs)
-    return mesons.b_mass - mesons.k_mass
-
-
 @overload
 def branching_ratio_per_coupling_squared(
     mode: str, mass: float, *, inputs: Inputs = ...
@@ -178,11 +103,9 @@ def branching_ratio_per_coupling_squared(
 ) -> float | NDArray[np.float64]:
     r"""B(B → K(*) a) / g_aW² in GeV².
 
-    With ``λ = [1 − (m_a + m_K)²/m_B²] [1 − (m_a − m_K)²/m_B²]`` the widths are
-    ``Γ(B → K a) = m_B³/(64π) |g_abs|² (1 − m_K²/m_B²)² f₀² λ^½`` and
-    ``Γ(B → K* a) = m_B³/(64π) |g_abs|² A₀² λ^(3/2)``, with
-    ``g_abs = −(3√2 G_F m_W² g_aW / 16π²) V_tb V_ts* f(m_t²/m_W²)``; charm adds 2e-4 of it and is
-    left out.
+    The widths are those of `flavour.branching_ratio_per_g_bs_squared` with
+    ``g_bs = g_abs = −(3√2 G_F m_W² g_aW / 16π²) V_tb V_ts* f(m_t²/m_W²)``; charm adds 2e-4 of it
+    and is left out.
 
     Args:
         mode: one of `MODES`.
@@ -198,22 +121,8 @@ def branching_ratio_per_coupling_squared(
     >>> round(branching_ratio_per_coupling_squared("Kplus", 1.0))
     1940
     """
-    m = _positive(mass)
-    b_mass, b_lifetime, k_mass, is_vector = _mesons(mode, inputs)
-    is_open = m < b_mass - k_mass
-    m_open = np.where(is_open, m, 0.5 * (b_mass - k_mass))
-    kallen = (1.0 - ((m_open + k_mass) / b_mass) ** 2) * (1.0 - ((m_open - k_mass) / b_mass) ** 2)
-    if is_vector:
-        matrix_element = form_factor_a0(m_open**2, b_mass, inputs=inputs) ** 2 * kallen**1.5
-    else:
-        matrix_element = (
-            (1.0 - (k_mass / b_mass) ** 2) ** 2
-            * form_factor_f0(m_open**2, inputs=inputs) ** 2
-            * np.sqrt(kallen)
-        )
-    b_width = b_mass**3 / (64.0 * math.pi) * _b_to_s_coupling(inputs) ** 2 * matrix_element
-    ratio = np.where(is_open, b_lifetime / _HBAR * b_width, 0.0)
-    return as_given(ratio)
+    ratio = flavour.branching_ratio_per_g_bs_squared(mode, mass, inputs=inputs)
+    return as_given(ratio * _b_to_s_coupling(inputs) ** 2)
 
 
 @overload
@@ -310,7 +219,7 @@ def width(
         InputError: if a mass is not positive and finite.
     """
     coupling = np.asarray(g_aw, dtype=np.float64) * inputs.sin2_theta_w  # g_aγγ
-    return as_given(coupling**2 * _positive(mass) ** 3 / (64.0 * math.pi))
+    return as_given(coupling**2 * positive_mass(mass) ** 3 / (64.0 * math.pi))
 
 
 @overload
@@ -336,30 +245,7 @@ def lifetime_ctau_cm(
     0.742
     """
     with np.errstate(divide="ignore"):
-        return as_given(_HBAR_C / np.asarray(width(mass, g_aw, inputs=inputs)))
-
-
-class _Mesons(NamedTuple):
-    b_mass: float
-    b_lifetime: float
-    k_mass: float
-    is_vector: bool
-
-
-def _mesons(mode: str, inputs: Inputs) -> _Mesons:
-    bplus = (inputs.bplus_mass, inputs.bplus_lifetime)
-    b0 = (inputs.b0_mass, inputs.b0_lifetime)
-    match mode:
-        case "Kplus":
-            return _Mesons(*bplus, inputs.kplus_mass, is_vector=False)
-        case "KS":
-            return _Mesons(*b0, inputs.k0_mass, is_vector=False)
-        case "Kst0":
-            return _Mesons(*b0, inputs.kst0_mass, is_vector=True)
-        case "Kstplus":
-            return _Mesons(*bplus, inputs.kstplus_mass, is_vector=True)
-        case _:
-            raise InputError(f"unknown mode {mode!r}: give one of {', '.join(MODES)}")
+        return as_given(HBAR_C / np.asarray(width(mass, g_aw, inputs=inputs)))
 
 
 def _b_to_s_coupling(inputs: Inputs) -> float:
@@ -368,11 +254,3 @@ def _b_to_s_coupling(inputs: Inputs) -> float:
     return (
         3.0 * math.sqrt(2.0) * inputs.fermi_constant * inputs.w_mass**2 / (16 * math.pi**2) * loop
     )
-
-
-def _positive(mass: ArrayLike) -> NDArray[np.float64]:
-    m = np.asarray(mass, dtype=np.float64)
-    bad = ~(np.isfinite(m) & (m > 0.0))
-    if np.any(bad):
-        raise InputError(f"mass {m[bad].flat[0]:g} GeV of the a: give a positive, finite mass")
-    return m

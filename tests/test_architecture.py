@@ -66,11 +66,11 @@ FLOOR = {
     "errors": set(),
     "kinematics": {"numpy", "particle"},
     "counting": {"numpy", "scipy"},
-    "theory": {"numpy", "particle"},
+    "theory": {"numpy", "scipy", "yaml"},
     "newton": {"numpy", "tensorflow"},
     "asimov": {"numpy", "tensorflow"},
     "asymptotics": {"numpy", "scipy", "tensorflow"},
-    "results": {"numpy", "pandas", "scipy"},
+    "results": {"numpy", "pandas", "scipy", "uproot"},
     "candidates": {"boost_histogram", "hist", "numpy", "pandas", "uproot"},
     "plot": {"matplotlib", "mplhep", "numpy", "scipy"},
 }

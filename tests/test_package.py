@@ -15,8 +15,10 @@ import zfit_dark as zd
 
 PUBLIC = {
     "AsymptoticCalculator": "class",
+    "Exclusion": "class",
     "FrequentistCalculator": "class",
     "InputError": "class",
+    "LifetimeScan": "class",
     "Likelihood": "class",
     "Limit": "class",
     "Nuisance": "class",

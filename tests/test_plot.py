@@ -91,7 +91,6 @@ def make_fit(n: int = 4, **changes: Any) -> Fit:
 
 BLIND: dict[str, Any] = {
     "blind": True,
-    "blind_region": (0.35, 0.45),
     "poi_hat": np.nan,
     "poi_error": np.nan,
 }
@@ -469,7 +468,8 @@ def test_fit_that_did_not_converge_says_so_in_red(valid: bool) -> None:
 
 
 def test_blind_fit_shows_nothing_of_the_blind_region() -> None:
-    figure = plot.fit(make_fit(2, **BLIND))
+    channels = tuple(make_channel(f"c{k}", hidden=(0.35, 0.45)) for k in range(2))
+    figure = plot.fit(make_fit(channels=channels, **BLIND))
     for upper, lower in zip(figure.axes[::2], figure.axes[1::2], strict=True):
         x, _ = xy(upper.containers[0].lines[0])
         assert len(x) > 0

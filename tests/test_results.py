@@ -812,6 +812,7 @@ def make_fit(**changes: Any) -> Fit:
         ({"edges": [1.0]}, "increasing numbers"),
         ({"window": (1.0, 0.0)}, r"window must be \(low, high\)"),
         ({"holes": ((0.6, 0.5, "eta"),)}, r"holes must be \(low, high\)"),
+        ({"hidden": (0.4, 0.2)}, r"hidden must be \(low, high\)"),
     ],
 )
 def test_channel_refuses(changes: dict[str, Any], message: str) -> None:
@@ -819,21 +820,24 @@ def test_channel_refuses(changes: dict[str, Any], message: str) -> None:
         make_channel(**changes)
 
 
-def test_blind_fit_forgets_the_counts_in_the_blind_region() -> None:
+def test_a_channel_forgets_the_counts_that_it_hides() -> None:
     nan = float("nan")
-    fit = make_fit(poi_hat=nan, poi_error=nan, blind=True, blind_region=(0.25, 0.4))
+    channels = (make_channel(hidden=(0.25, 0.4)),)
+    fit = make_fit(poi_hat=nan, poi_error=nan, blind=True, channels=channels)
     hidden = np.isnan(fit.channels[0].counts)
     assert np.flatnonzero(hidden).tolist() == [2, 3]
     assert not np.any(np.isnan(make_fit().channels[0].counts))
 
 
+HIDING = (make_channel(hidden=(0.2, 0.4)),)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"poi_hat": 1.0, "blind_region": (0.2, 0.4)}, r"Fit\.poi_hat must be NaN"),
-        ({"poi_error": 1.0, "blind_region": (0.2, 0.4)}, r"Fit\.poi_error must be NaN"),
-        ({}, "needs blind_region"),
-        ({"blind_region": (0.4, 0.2)}, "low < high"),
+        ({"poi_hat": 1.0, "channels": HIDING}, r"Fit\.poi_hat must be NaN"),
+        ({"poi_error": 1.0, "channels": HIDING}, r"Fit\.poi_error must be NaN"),
+        ({}, "needs ChannelFit.hidden of Kplus"),
     ],
 )
 def test_blind_fit_refuses(changes: dict[str, Any], message: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from zfit_dark.likelihood import Likelihood
     from zfit_dark.limits import significance, upper_limit
     from zfit_dark.ranking import impacts
-    from zfit_dark.results import Limit, Scan
+    from zfit_dark.results import Exclusion, LifetimeScan, Limit, Scan
     from zfit_dark.scanning import scan
     from zfit_dark.signal_shape import SignalShape
     from zfit_dark.validation import compare_backgrounds, validate
@@ -28,8 +28,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AsymptoticCalculator",
+    "Exclusion",
     "FrequentistCalculator",
     "InputError",
+    "LifetimeScan",
     "Likelihood",
     "Limit",
     "Nuisance",
@@ -56,8 +58,10 @@ __all__ = [
 _SUBMODULES = ("pdf", "plot", "searches", "theory")
 _HOME = {
     "AsymptoticCalculator": "calculators",
+    "Exclusion": "results",
     "FrequentistCalculator": "calculators",
     "InputError": "errors",
+    "LifetimeScan": "results",
     "Likelihood": "likelihood",
     "Limit": "results",
     "Nuisance": "channel",

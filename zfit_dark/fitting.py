@@ -92,7 +92,6 @@ def fit(
         ]
         for at in (theta, background)
     )
-    half = BLIND_HALF_WIDTH * max(c.signal.sigma(mass) for c in likelihood.channels)
     return Fit(
         mass=mass,
         poi_label=poi_label or poi.name,
@@ -107,7 +106,6 @@ def fit(
         warnings=warnings,
         pseudo_data=pseudo_data,
         blind=blind,
-        blind_region=(mass - half, mass + half) if blind else None,
         goodness=goodness,
     )
 
@@ -137,6 +135,7 @@ def _channel_fit(
             if veto.low < edges[-1] and veto.high > edges[0]
         ),
         window=(edges[0], edges[-1]),
+        hidden=channel.around(mass, hidden) if hidden else None,
     )
 
 

@@ -9,17 +9,21 @@ from __future__ import annotations
 from zfit_dark.plot.fits import fit
 from zfit_dark.plot.goodness import goodness
 from zfit_dark.plot.impacts import correlations, impacts
+from zfit_dark.plot.planes import against_lifetime, exclusion, lifetimes
 from zfit_dark.plot.scans import brazil, p_values
 from zfit_dark.plot.validation import bias, coverage, spurious_signal
 
 __all__ = [
+    "against_lifetime",
     "bias",
     "brazil",
     "correlations",
     "coverage",
+    "exclusion",
     "fit",
     "goodness",
     "impacts",
+    "lifetimes",
     "p_values",
     "spurious_signal",
 ]

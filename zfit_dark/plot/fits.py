@@ -199,8 +199,8 @@ def _draw_holes(ax: Axes, channel: ChannelFit, result: Fit, top: float) -> None:
     for low, high, reason in holes:
         look = shade(reasons.index(reason))
         ax.axvspan(low, high, 0, top, label=f"Left out: {reason}", zorder=SHADE, **look)
-    if result.blind and result.blind_region is not None:
-        low, high = result.blind_region
+    if channel.hidden is not None:
+        low, high = channel.hidden
         look = {"color": "#cfe2f3", "linewidth": 0, "zorder": SHADE}
         ax.axvspan(low, high, 0, top, label="Blind region", **look)
 

@@ -6,19 +6,24 @@ text, which can be written to a file, read back, merged, tabulated and drawn. Ma
 
 from __future__ import annotations
 
+from zfit_dark.results.exclusion import Exclusion, Interval
 from zfit_dark.results.fit import ChannelFit, Fit
 from zfit_dark.results.goodness import GoodnessOfFit
 from zfit_dark.results.impacts import Impacts
+from zfit_dark.results.lifetimes import LifetimeScan
 from zfit_dark.results.scan import GlobalSignificance, Limit, Scan, Skipped, new_provenance
 from zfit_dark.results.validation import BackgroundComparison, Validation
 
 __all__ = [
     "BackgroundComparison",
     "ChannelFit",
+    "Exclusion",
     "Fit",
     "GlobalSignificance",
     "GoodnessOfFit",
     "Impacts",
+    "Interval",
+    "LifetimeScan",
     "Limit",
     "Scan",
     "Skipped",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class ChannelFit:
         background: The same without the signal, shape (p,).
         holes: Intervals left out of the fit, (low, high, reason) in GeV.
         window: The fitted range (low, high) in GeV.
+        hidden: The range that was not looked at, None if there is none. Counts of bins that overlap
+            with it are replaced by NaN here, whatever was passed.
     """
 
     name: str
@@ -38,6 +40,7 @@ class ChannelFit:
     background: FloatArray
     holes: tuple[tuple[float, float, str], ...]
     window: tuple[float, float]
+    hidden: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         where = f"ChannelFit {self.name}"
@@ -60,6 +63,14 @@ class ChannelFit:
         object.__setattr__(self, "window", interval_of(f"{where}.window", self.window))
         for low, high, _ in holes:
             interval_of(f"{where}.holes", (low, high))
+        if self.hidden is None:
+            return
+        low, high = interval_of(f"{where}.hidden", self.hidden)
+        object.__setattr__(self, "hidden", (low, high))
+        inside = (edges[:-1] < high) & (edges[1:] > low)
+        object.__setattr__(
+            self, "counts", frozen(f"{where}.counts", np.where(inside, np.nan, self.counts), (b,))
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +87,12 @@ class Fit:
         valid: Whether the fit converged.
         warnings: What a reader has to know.
         pseudo_data: The data was generated, not recorded.
-        blind: The data in `blind_region` was not looked at. Counts of bins that overlap with it
-            are replaced by NaN here, whatever was passed.
-        blind_region: (low, high) in GeV, required when blind.
+        blind: The data in `hidden` of the channels, required then, was not looked at.
         goodness: How well the fit describes the data, or the sidebands when blind; None if nobody
             asked.
 
     Raises:
-        InputError: A blind fit has a best fit or no region.
+        InputError: A blind fit has a best fit, or a channel that hides nothing.
     """
 
     mass: float
@@ -96,7 +105,6 @@ class Fit:
     warnings: tuple[str, ...]
     pseudo_data: bool
     blind: bool = False
-    blind_region: tuple[float, float] | None = None
     goodness: GoodnessOfFit | None = None
 
     def __post_init__(self) -> None:
@@ -104,18 +112,10 @@ class Fit:
             object.__setattr__(self, name, float(getattr(self, name)))
         object.__setattr__(self, "channels", tuple(self.channels))
         object.__setattr__(self, "warnings", texts_of("Fit.warnings", self.warnings))
-        if self.blind_region is not None:
-            region = interval_of("Fit.blind_region", self.blind_region)
-            object.__setattr__(self, "blind_region", region)
         if not self.blind:
             return
         for name in ("poi_hat", "poi_error"):
             check_hidden(f"Fit.{name}", np.array([getattr(self, name)]))
-        if self.blind_region is None:
-            raise InputError("a blind Fit needs blind_region, the interval that stays hidden")
-        low, high = self.blind_region
-        hidden = []
         for channel in self.channels:
-            inside = (channel.edges[:-1] < high) & (channel.edges[1:] > low)
-            hidden.append(replace(channel, counts=np.where(inside, np.nan, channel.counts)))
-        object.__setattr__(self, "channels", tuple(hidden))
+            if channel.hidden is None:
+                raise InputError(f"a blind Fit needs ChannelFit.hidden of {channel.name}")

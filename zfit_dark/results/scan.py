@@ -7,11 +7,12 @@ import math
 import os
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from importlib import metadata
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,7 +59,7 @@ _ESTIMATES = ("observed", "observed_error", "poi_hat", "poi_error", "p0")
 _NUMBERS = ("masses", "expected", *_ESTIMATES)
 _TEXTS = ("warnings", "how")
 _PER_MASS = (*_NUMBERS, "valid", *_TEXTS)
-_EXPECTED_COLUMNS = ("expected_m2", "expected_m1", "expected_median", "expected_p1", "expected_p2")
+EXPECTED_COLUMNS = ("expected_m2", "expected_m1", "expected_median", "expected_p1", "expected_p2")
 _SETTINGS_THAT_ONLY_CHOOSE_MASSES = frozenset({"masses", "max_masses"})
 _TIE = 1e-6
 """Roots of test statistics that differ by less are equal."""
@@ -284,7 +285,7 @@ class Scan:
         if self.blind:
             for name in (*_ESTIMATES, "largest_excess"):
                 check_hidden(f"Scan.{name}", np.array(getattr(self, name)))
-        object.__setattr__(self, "provenance", _plain_json(self.provenance))
+        object.__setattr__(self, "provenance", plain_json("Scan.provenance", self.provenance))
 
     @classmethod
     def from_limits(
@@ -324,7 +325,7 @@ class Scan:
         if mass.shape != (len(limits),):
             raise InputError(f"{len(limits)} limits for masses of shape {mass.shape}")
         if not limits:
-            reasons = _by_reason(skipped) or "there was none"
+            reasons = by_reason(skipped) or "there was none"
             raise InputError(f"no mass hypothesis was scanned ({reasons}); change the masses")
         for name in ("level", "method", "test_statistic", "blind"):
             found = sorted({str(getattr(limit, name)) for limit in limits})
@@ -441,17 +442,13 @@ class Scan:
         content: dict[str, Any] = {"format": f"{_FORMAT_NAME} {_FORMAT_VERSION}"}
         content |= {name: getattr(self, name) for name in _COMMON}
         content["provenance"] = self.provenance
-        content |= {name: _encode(getattr(self, name).tolist()) for name in _NUMBERS}
+        content |= {name: encoded(getattr(self, name).tolist()) for name in _NUMBERS}
         content["valid"] = self.valid.tolist()
         content |= {name: getattr(self, name) for name in _TEXTS}
-        content["largest_excess"] = _encode(self.largest_excess)
-        content["toy_excesses"] = _encode(self.toy_excesses.tolist())
+        content["largest_excess"] = encoded(self.largest_excess)
+        content["toy_excesses"] = encoded(self.toy_excesses.tolist())
         content["skipped"] = [{"mass": s.mass, "reason": s.reason} for s in self.skipped]
-        lines = (
-            f"{json.dumps(key)}: {json.dumps(value, allow_nan=False, ensure_ascii=False)}"
-            for key, value in content.items()
-        )
-        _write(Path(path), "{\n" + ",\n".join(lines) + "\n}\n")
+        write_json(Path(path), content)
 
     @classmethod
     def from_json(cls, path: str | os.PathLike[str]) -> Scan:
@@ -462,34 +459,25 @@ class Scan:
                 format, or is damaged; the message names the file.
         """
         where = os.fspath(path)
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"{where}: cannot be read ({_cause(error)})") from error
-        except ValueError as error:
-            raise InputError(f"{where}: not a JSON file, or a damaged one ({error})") from error
-        _check_format(content, where)
-        try:
-            skipped = tuple(Skipped(_decode(s["mass"]), s["reason"]) for s in content["skipped"])
+        content = read_json(Path(path))
+        check_format(content, where, _FORMAT_NAME, _FORMAT_VERSION, "Scan.to_json")
+        with damage_told(where, "scan"):
+            skipped = tuple(Skipped(decoded(s["mass"]), s["reason"]) for s in content["skipped"])
             for name, absent in _ABSENT_BEFORE.items():
                 content.setdefault(name, absent)
-            numbers: dict[str, Any] = {name: _decode(content[name]) for name in _NUMBERS}
+            numbers: dict[str, Any] = {name: decoded(content[name]) for name in _NUMBERS}
             numbers["expected"] = numbers["expected"] or np.empty((0, 5))
             return cls(
-                **{name: _typed(content, name) for name in _COMMON},
+                **{name: typed(content, name) for name in _COMMON},
                 **numbers,
                 valid=content["valid"],
                 warnings=tuple(tuple(texts) for texts in content["warnings"]),
                 how=tuple(content["how"]),
                 skipped=skipped,
-                largest_excess=_decode(content["largest_excess"]),
-                toy_excesses=np.array(_decode(content["toy_excesses"])),
+                largest_excess=decoded(content["largest_excess"]),
+                toy_excesses=np.array(decoded(content["toy_excesses"])),
                 provenance=content["provenance"],
             )
-        except KeyError as error:
-            raise InputError(f"{where}: damaged scan file, {error} is missing") from error
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{where}: damaged scan file ({error})") from error
 
     def to_pandas(self) -> pandas.DataFrame:
         """All hypotheses in order of mass, also the skipped ones, as a table.
@@ -503,7 +491,7 @@ class Scan:
 
         columns: dict[str, Any] = {"mass_GeV": self.masses, "observed": self.observed}
         columns["observed_error"] = self.observed_error
-        columns |= dict(zip(_EXPECTED_COLUMNS, self.expected.T, strict=True))
+        columns |= dict(zip(EXPECTED_COLUMNS, self.expected.T, strict=True))
         columns |= {name: getattr(self, name) for name in ("poi_hat", "poi_error", "p0")}
         columns["significance"] = self.significance
         missing = np.full(len(self.skipped), np.nan)
@@ -536,15 +524,13 @@ class Scan:
             f"test statistic: {self.test_statistic}",
             f"POI label: {self.poi_label}",
             f"POI unit: {unit}",
-            f"pseudo-data: {_yes_no(self.pseudo_data)}",
-            f"blind: {_yes_no(self.blind)}",
+            f"pseudo-data: {yes_no(self.pseudo_data)}",
+            f"blind: {yes_no(self.blind)}",
         )
-        comments = "".join(f"# {' '.join(line.split())}\n" for line in header)
         frame = self.to_pandas()
         for name in _TEXTS:  # a carriage return would end the line for most who read it
             frame[name] = frame[name].str.replace("\r", " ")
-        body = frame.to_csv(index=False, lineterminator="\n")
-        _write(Path(path), comments + body)
+        write_csv(Path(path), header, frame)
 
     # -- new scans --------------------------------------------------------------------------
 
@@ -599,6 +585,25 @@ class Scan:
             largest_excess=math.nan,
             toy_excesses=np.empty(0),
             provenance=_merged_provenance(self.provenance, other.provenance),
+        )
+
+    def between(self, low: float, high: float) -> Scan:
+        """The part of the scan with masses from `low` to `high` GeV, both included; maybe none.
+
+        Toys of the whole scan are not those of a part of it, and left out.
+        """
+        inside = (self.masses >= low) & (self.masses <= high)
+        columns: dict[str, Any] = {
+            name: getattr(self, name)[inside] for name in _PER_MASS if name not in _TEXTS
+        }
+        for name in _TEXTS:
+            columns[name] = tuple(compress(getattr(self, name), inside))
+        return replace(
+            self,
+            **columns,
+            skipped=tuple(s for s in self.skipped if low <= s.mass <= high),
+            largest_excess=math.nan,
+            toy_excesses=np.empty(0),
         )
 
     def map_poi(
@@ -665,6 +670,38 @@ class Scan:
             poi_unit=poi_unit,
         )
 
+    def scaled(self, factor: npt.ArrayLike, *, poi: str, poi_label: str, poi_unit: str) -> Scan:
+        """The limits on a parameter that is proportional to this one at each mass.
+
+        Args:
+            factor: The new parameter over this one, positive; a number, or one a mass, shape (n,).
+            poi: Name of the new parameter.
+            poi_label: Its axis label.
+            poi_unit: Its unit.
+
+        Returns:
+            A scan with the same p-values; limits, best fits and all errors are multiplied.
+
+        Raises:
+            InputError: A factor is not positive and finite, or there is another number of them.
+        """
+        n = len(self.masses)
+        factors = np.asarray(factor, dtype=np.float64)
+        if factors.shape not in ((), (n,)):
+            raise InputError(f"factors of shape {factors.shape} for {n} masses")
+        if not np.all(np.isfinite(factors) & (factors > 0)):
+            raise InputError(f"a factor to {poi} is not positive and finite; leave that mass out")
+        factors = np.broadcast_to(factors, (n,))
+        names = ("observed", "observed_error", "poi_hat", "poi_error")
+        return replace(
+            self,
+            **{name: getattr(self, name) * factors for name in names},
+            expected=self.expected * factors[:, None],
+            poi=poi,
+            poi_label=poi_label,
+            poi_unit=poi_unit,
+        )
+
     def summary(self) -> str:
         """A few lines for a terminal: best limit, largest local significance, what is missing.
 
@@ -673,10 +710,7 @@ class Scan:
         """
         n = len(self.masses)
         span = f" from {self.masses[0]:.4g} to {self.masses[-1]:.4g} GeV" if n else ""
-        settings = [f"{100 * self.level:g} % CL", self.method, self.test_statistic]
-        settings.append("pseudo-data" if self.pseudo_data else "data")
-        settings += ["blind"] if self.blind else []
-        lines = [f"{n} mass hypotheses scanned{span} ({', '.join(settings)})"]
+        lines = [f"{n} mass hypotheses scanned{span} ({settings_of(self)})"]
         kind = "expected" if self.blind else "observed"
         limits = self.expected[:, 2] if self.blind else self.observed
         unit = f" {self.poi_unit}" if self.poi_unit else ""
@@ -703,13 +737,8 @@ class Scan:
                     f" (p0 = {overall.toys_p0:.2g} +- {overall.toys_p0_error:.1g}:"
                     f" {overall.larger} of {overall.toys} toys)"
                 )
-        flagged = self.flagged
-        not_converged = int(np.sum(~self.valid))
-        lines.append(
-            f"flagged: {int(np.sum(flagged))} ({not_converged} not converged, "
-            f"{int(np.sum(flagged)) - not_converged} with a warning)"
-        )
-        lines.append(f"not scanned: {_by_reason(self.skipped) or '0'}")
+        lines.append(flagged_of([self]))
+        lines.append(f"not scanned: {by_reason(self.skipped) or '0'}")
         return "\n".join(lines)
 
 
@@ -770,12 +799,32 @@ def _first(
     return int(indices[choose(values[indices])]) if len(indices) else None
 
 
-def _by_reason(skipped: Iterable[Skipped]) -> str:
+def by_reason(skipped: Iterable[Skipped]) -> str:
+    """How many hypotheses were skipped for each reason; "" if none was."""
     counts = Counter(hypothesis.reason for hypothesis in skipped)
     return ", ".join(f"{count} ({reason})" for reason, count in counts.items())
 
 
-def _yes_no(flag: bool) -> str:
+def settings_of(scan: Scan) -> str:
+    """Level, method, test statistic and kind of data of a scan."""
+    settings = [f"{100 * scan.level:g} % CL", scan.method, scan.test_statistic]
+    settings.append("pseudo-data" if scan.pseudo_data else "data")
+    settings += ["blind"] if scan.blind else []
+    return ", ".join(settings)
+
+
+def flagged_of(scans: Iterable[Scan]) -> str:
+    """How many masses are flagged in the scans, and why."""
+    pairs = [(int(np.sum(scan.flagged)), int(np.sum(~scan.valid))) for scan in scans]
+    flagged, not_converged = (sum(numbers) for numbers in zip(*pairs, strict=True))
+    return (
+        f"flagged: {flagged} ({not_converged} not converged, "
+        f"{flagged - not_converged} with a warning)"
+    )
+
+
+def yes_no(flag: bool) -> str:
+    """The words for a flag."""
     return "yes" if flag else "no"
 
 
@@ -826,25 +875,28 @@ def _merged_provenance(one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapp
 # -- files ----------------------------------------------------------------------------------
 
 
-def _plain_json(provenance: Mapping[str, Any]) -> dict[str, Any]:
+def plain_json(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a provenance, as it comes back from a file."""
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(provenance), allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise InputError(f"Scan.provenance must hold plain JSON values ({error})") from error
+        raise InputError(f"{name} must hold plain JSON values ({error})") from error
     return plain
 
 
-def _encode(value: Any) -> Any:
+def encoded(value: Any) -> Any:
+    """Numbers, or nested lists of them, as plain JSON values."""
     if isinstance(value, list):
-        return [_encode(item) for item in value]
+        return [encoded(item) for item in value]
     if math.isfinite(value):
         return value
     return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
 
 
-def _decode(value: Any) -> Any:
+def decoded(value: Any) -> Any:
+    """The inverse of `encoded`."""
     if isinstance(value, list):
-        return [_decode(item) for item in value]
+        return [decoded(item) for item in value]
     if value is None:
         return math.nan
     if value in ("inf", "-inf"):
@@ -854,7 +906,8 @@ def _decode(value: Any) -> Any:
     return float(value)
 
 
-def _typed(content: Mapping[str, Any], name: str) -> Any:
+def typed(content: Mapping[str, Any], name: str) -> Any:
+    """An entry of a file that is the same for all masses, of the type it must have."""
     value = content[name]
     wanted: type = {"level": float, "blind": bool, "pseudo_data": bool}.get(name, str)
     if not isinstance(value, wanted):
@@ -862,30 +915,75 @@ def _typed(content: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def _check_format(content: Any, where: str) -> None:
+def check_format(content: Any, where: str, name: str, version: int, writer: str) -> None:
+    """Refuse the content of a file that is not in the format `name`, or newer than `version`."""
     tag = content.get("format") if isinstance(content, dict) else None
-    name, _, version = tag.rpartition(" ") if isinstance(tag, str) else ("", "", "")
-    if name != _FORMAT_NAME or not version.isdecimal():
-        raise InputError(f"{where}: not a zfit_dark scan file; give one written by Scan.to_json")
-    if int(version) > _FORMAT_VERSION:
+    found, _, number = tag.rpartition(" ") if isinstance(tag, str) else ("", "", "")
+    if found != name or not number.isdecimal():
+        raise InputError(f"{where}: not a {name} file; give one written by {writer}")
+    if int(number) > version:
         raise InputError(
-            f"{where}: written in format {version} by a newer zfit_dark, this one reads up to "
-            f"{_FORMAT_VERSION}; update zfit_dark"
+            f"{where}: written in format {number} by a newer zfit_dark, this one reads up to "
+            f"{version}; update zfit_dark"
         )
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a text file in one step: the old content stays until the new one is complete."""
+@contextmanager
+def damage_told(where: str, kind: str) -> Iterator[None]:
+    """Tell in one line what is wrong with the content of a file."""
+    try:
+        yield
+    except KeyError as error:
+        raise InputError(f"{where}: damaged {kind} file, {error} is missing") from error
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise InputError(f"{where}: damaged {kind} file ({error})") from error
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({cause(error)})") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not a JSON file, or a damaged one ({error})") from error
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file in one step, one entry of `content` a line."""
+    lines = (
+        f"{json.dumps(key)}: {json.dumps(value, allow_nan=False, ensure_ascii=False)}"
+        for key, value in content.items()
+    )
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def write_csv(path: Path, header: Iterable[str], frame: pandas.DataFrame) -> None:
+    """Write a table in one step, under comment lines that begin with ``#``."""
+    comments = "".join(f"# {' '.join(line.split())}\n" for line in header)
+    write_text(path, comments + frame.to_csv(index=False, lineterminator="\n"))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in one step."""
+    with in_one_step(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def in_one_step(path: Path) -> Iterator[Path]:
+    """A file to write to that becomes `path` at the end: until then the old content stays."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({_cause(error)})") from error
+        raise InputError(f"{path}: cannot be written ({cause(error)})") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def _cause(error: OSError) -> str:
+def cause(error: OSError) -> str:
+    """The words for an error of the file system."""
     return error.strerror or str(error)

@@ -39,8 +39,9 @@ def places_of(model, masses):
     found = []
     for mass in masses:
         model.move_to(mass)
+        peaks = [channel.position(mass) for channel in model.channels]
         windows = [channel.window_at(mass) for channel in model.channels]
-        found.append(elsewhere.place(ours, mass, windows, model.poi))
+        found.append(elsewhere.place(ours, mass, peaks, windows, model.poi))
     return ours, found
 
 
@@ -104,7 +105,7 @@ def test_one_hypothesis_is_an_ordinary_discovery_test():
     job = jobs.one_channel()
     job.mass.set_value(0.5)
     ours = compiled(job.loss)
-    at = elsewhere.place(ours, 0.5, [(-np.inf, np.inf)], job.poi)
+    at = elsewhere.place(ours, 0.5, [0.5], [(-np.inf, np.inf)], job.poi)
     found = elsewhere.largest_excesses(ours, [at], job.poi, 40, 1)
     made = recipe(ours, at.recipe.theta, job.poi, ours.observed())
     theta = at.recipe.theta[None]

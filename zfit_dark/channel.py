@@ -11,6 +11,7 @@ import zfit
 from numpy.typing import ArrayLike
 
 from zfit_dark.errors import InputError
+from zfit_dark.kinematics import daughter_mass, modified_mass
 from zfit_dark.newton import FloatArray
 from zfit_dark.signal_shape import SignalShape
 
@@ -146,14 +147,14 @@ _SMOOTH = bernstein(2)
 
 @dataclass(frozen=True, eq=False)
 class ShapeChannel:
-    """One decay mode, searched for a peak in a mass.
+    """One decay mode, searched for a peak in a mass, or in the modified mass of two daughters.
 
     Args:
         name: starts the name of every parameter of the channel.
         data: masses of the candidates in GeV, all of them inside ``limits``; those inside a veto
             are not used.
         limits: the range of the mass that was selected, in GeV.
-        signal: the shape of the peak.
+        signal: the shape of the peak, a table against where the peak is.
         signal_per_poi: signal events in the whole peak, in data of the search, for a parameter of
             interest of 1: a number or a function of the mass. A function returns 0 where the mode
             is closed.
@@ -165,11 +166,16 @@ class ShapeChannel:
             range.
         vetoes: holes in the range.
         nuisances: uncertainties of ``signal_per_poi``.
+        daughter: the candidates are pairs of these: "e", "mu", "pi", "K" or a mass in GeV. Data,
+            limits, vetoes and the table of the signal are then of the modified mass
+            M' = sqrt(M^2 - 4 m^2), and limits begin at 0 or above; hypotheses stay masses. The
+            signal of a mass is normalised above threshold.
         label: for plots; the name if not given.
 
     Raises:
-        InputError: if the data are not finite numbers inside the limits, or the window is too
-            narrow, or there is no background to choose.
+        InputError: if the data are not finite numbers inside the limits, the window is too narrow,
+            there is no background to choose, the daughter is unknown, or limits of a modified mass
+            are negative.
     """
 
     name: str
@@ -181,6 +187,7 @@ class ShapeChannel:
     window: float | None = None
     vetoes: tuple[Veto, ...] = ()
     nuisances: tuple[Nuisance, ...] = ()
+    daughter: str | float | None = None
     label: str = ""
 
     def __post_init__(self) -> None:
@@ -191,6 +198,8 @@ class ShapeChannel:
             raise InputError(f"{where}: give a flat array of masses, not one of shape {data.shape}")
         if not low < high:
             raise InputError(f"{where}: limits {low} to {high} GeV are no range")
+        if self.threshold and low < 0:
+            raise InputError(f"{where}: a modified mass is not negative; begin the limits at 0")
         if bad := int((~np.isfinite(data)).sum()):
             raise InputError(f"{where}: {bad} of {data.size} masses are NaN or infinite; cut them")
         if outside := int(((data < low) | (data > high)).sum()):
@@ -230,6 +239,39 @@ class ShapeChannel:
             )
         return events
 
+    @property
+    def threshold(self) -> float:
+        """The lowest mass that a hypothesis can have, in GeV."""
+        return 0.0 if self.daughter is None else 2 * daughter_mass(self.daughter)
+
+    def why_not(self, mass: float) -> str | None:
+        """Why a mass cannot be a hypothesis of this channel, or None if it can."""
+        if mass < self.threshold:
+            return f"below the threshold of channel {self.name}, {self.threshold:.6g} GeV"
+        low, high = self.limits
+        there = mass if self.daughter is None else modified_mass(mass, self.daughter)
+        if not low <= there <= high:
+            return f"outside the range {low:.6g} to {high:.6g} GeV of channel {self.name}"
+        if not self.signal.masses[0] <= there <= self.signal.masses[-1]:
+            return f"outside the table of the signal shape of channel {self.name}"
+        for veto in self.vetoes:
+            if veto.low < there < veto.high:
+                return f"vetoed: {veto.reason}"
+        return None
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Where a peak can be, in GeV: inside the limits and the table of the signal."""
+        first, last = (float(self.signal.masses[i]) for i in (0, -1))
+        return max(self.limits[0], first), min(self.limits[1], last)
+
+    def position(self, mass: float) -> float:
+        """Where the peak of a mass hypothesis is, in GeV; as near as can be where it cannot be."""
+        low, high = self.reach
+        if self.daughter is not None:
+            mass = modified_mass(max(mass, self.threshold), self.daughter)
+        return min(max(mass, low), high)
+
     def window_at(self, mass: float) -> tuple[float, float]:
         """The fit window of a mass hypothesis, in GeV."""
         if self.window is None:
@@ -238,9 +280,10 @@ class ShapeChannel:
         return max(low, self.limits[0]), min(high, self.limits[1])
 
     def around(self, mass: float, resolutions: float) -> tuple[float, float]:
-        """The range of so many resolutions on both sides of a mass, in GeV."""
-        half = resolutions * self.signal.sigma(mass)
-        return mass - half, mass + half
+        """The range of so many resolutions on both sides of the peak of a mass, in GeV."""
+        peak = self.position(mass)
+        half = resolutions * self.signal.sigma(peak)
+        return peak - half, peak + half
 
     def fitted(self, mass: float, hidden: float = 0.0) -> FloatArray:
         """The candidates in the window of a hypothesis and outside the vetoes, ascending.

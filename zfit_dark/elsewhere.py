@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zfit_dark.errors import InputError
-from zfit_dark.hypotheses import fitted
+from zfit_dark.hypotheses import fitted, local_significance
 from zfit_dark.newton import FloatArray
 from zfit_dark.profile import TOYS, CompiledLoss, Draw
 from zfit_dark.toys import Recipe, Table, cores, fits_of, make_room, recipe
@@ -33,25 +33,32 @@ class Place(NamedTuple):
 
     Attributes:
         mass: in GeV.
+        peaks: of each channel: where the signal is, in GeV.
         windows: of each channel, in GeV: what the hypothesis looks at.
         recipe: how pseudo-experiments are made of the fit without signal.
         excess: root of the discovery test statistic q0 of the data.
     """
 
     mass: float
+    peaks: tuple[float, ...]
     windows: tuple[tuple[float, float], ...]
     recipe: Recipe
     excess: float
 
 
 def place(
-    ours: CompiledLoss, mass: float, windows: Sequence[tuple[float, float]], poi: Any
+    ours: CompiledLoss,
+    mass: float,
+    peaks: Sequence[float],
+    windows: Sequence[tuple[float, float]],
+    poi: Any,
 ) -> Place | None:
     """A hypothesis, with the model and the data as they stand now; None if its fits fail.
 
     Args:
         ours: the compiled loss.
         mass: the hypothesis, in GeV.
+        peaks: where its signal is in each channel, in GeV.
         windows: of each channel, in GeV.
         poi: the parameter of interest.
 
@@ -62,10 +69,9 @@ def place(
     fits = fitted(ours, data, ours.values(), poi).fits
     if not fits.converged.all():
         return None
-    best = fits.theta[0, ours.index(poi)]
-    q0 = 2 * float(fits.value[1] - fits.value[0]) if best > 0 else 0.0
+    excess = local_significance(fits, float(fits.theta[0, ours.index(poi)]))
     made = recipe(ours, fits.theta[1], poi, data)
-    return Place(mass, tuple(windows), made, float(np.sqrt(max(q0, 0.0))))
+    return Place(mass, tuple(peaks), tuple(windows), made, excess)
 
 
 def largest_excesses(
@@ -143,11 +149,11 @@ def _everywhere(ours: CompiledLoss, places: Sequence[Place]) -> Recipe:
     first = places[0].recipe
     channels = list(zip(*(each.recipe.tables for each in places), strict=True))
     tables: list[Table | FloatArray] = []
-    masses = np.array([each.mass for each in places])
+    peaks = np.array([each.peaks for each in places])
     windows = np.array([each.windows for each in places])
     for c, (model, of_channel) in enumerate(zip(ours.loss.model, channels, strict=True)):
         if isinstance(of_channel[0], Table):
-            tables.append(_stitched(masses, windows[:, c], of_channel))
+            tables.append(_stitched(peaks[:, c], windows[:, c], of_channel))
             continue
         if not all(np.allclose(table, of_channel[0], rtol=_SAME) for table in of_channel):
             raise InputError(
@@ -167,17 +173,17 @@ def _everywhere(ours: CompiledLoss, places: Sequence[Place]) -> Recipe:
     )
 
 
-def _stitched(masses: FloatArray, windows: FloatArray, tables: Sequence[Table]) -> Table:
+def _stitched(peaks: FloatArray, windows: FloatArray, tables: Sequence[Table]) -> Table:
     """One density of tables, each valid in a window: of the closest mass whose window is there.
 
     Args:
-        masses: of the hypotheses, ascending, shape (n,).
+        peaks: where the signals of the hypotheses are, ascending, shape (n,).
         windows: of each, shape (n, 2).
         tables: of each.
     """
     whole = np.array([(table.x[0], table.x[-1]) for table in tables])
     low, high = np.clip(windows, whole[:, :1], whole[:, 1:]).T
-    edges = np.unique([*low, *high, *(0.5 * (masses[1:] + masses[:-1]))])
+    edges = np.unique([*low, *high, *(0.5 * (peaks[1:] + peaks[:-1]))])
     edges = edges[(edges >= low.min()) & (edges <= high.max())]
     x, density = [], []
     for start, stop in pairwise(edges):
@@ -186,7 +192,7 @@ def _stitched(masses: FloatArray, windows: FloatArray, tables: Sequence[Table]) 
             x.append(np.array([start, stop]))
             density.append(np.zeros(2))
             continue
-        away = np.where(there, np.abs(masses - 0.5 * (start + stop)), np.inf)
+        away = np.where(there, np.abs(peaks - 0.5 * (start + stop)), np.inf)
         table = tables[int(np.argmin(away))]
         inside = table.x[slice(*np.searchsorted(table.x, [start, stop], side="right"))]
         points = np.concatenate([[start], inside[(inside > start) & (inside < stop)], [stop]])

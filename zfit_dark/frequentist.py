@@ -365,7 +365,11 @@ class _Search:
 
 
 def _log_ratio(value: _Value, observed: float) -> tuple[float, float]:
-    """Logarithm of CLs and its error; NaN where no toy is beyond the data."""
+    """Logarithm of CLs and its error; NaN where no toy is beyond the data.
+
+    A handful of toys beyond the data may be all alike and tell no spread. So the error is not
+    smaller than what one more toy, of no weight with a signal, would do to them.
+    """
     if not np.isfinite(observed):
         return np.nan, np.nan
     kinds = [_Toys(*(x[np.isfinite(k.q)] for x in k)) for k in (value.with_signal, value.without)]
@@ -379,7 +383,8 @@ def _log_ratio(value: _Value, observed: float) -> tuple[float, float]:
     if one == 0.0 or other == 0.0:
         return np.nan, np.nan
     variance = sum(a.size * np.var(a / one - b / other) for a, b in zip(ours, others, strict=True))
-    return float(np.log(one / other)), float(max(np.sqrt(variance), 1.0 / n_signal))
+    alone = sum(np.sum(b**2) for b in others) / other**2  # one over the number of toys beyond
+    return float(np.log(one / other)), float(np.sqrt(variance + alone**2))
 
 
 def _crossing(pois: FloatArray, logs: FloatArray, errors: FloatArray) -> tuple[float, float]:

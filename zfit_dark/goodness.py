@@ -190,7 +190,7 @@ def judge(
             floating,
             index,
             lowest,
-            lambda theta: _recipe(ours, theta + _TRIFLE * (start - theta), poi, data),
+            lambda theta: recipe(ours, theta + _TRIFLE * (start - theta), poi, data),
         )
     except InputError as error:  # of this hypothesis: a plot of its fit can still be made
         return result(nothing, np.empty((0, *nothing.shape)), 0, str(error))
@@ -299,13 +299,6 @@ def _lowest(ours: CompiledLoss, without: FloatArray, index: int, data: Sample) -
 def _evenly(sample: Sample) -> list[FloatArray]:
     """Points evenly over the range of each channel; none for a binned loss."""
     return [np.linspace(b[0], b[-1], _NODES) for b in sample.setting.breakpoints if b.size]
-
-
-def _recipe(ours: CompiledLoss, theta: FloatArray, poi: Any, data: Sample) -> Recipe:
-    """How toys of a fit are drawn; see ``toys.recipe``."""
-    # looked at before: tables of densities that are negative are refined without an end
-    _densities(ours, theta, data, _evenly(data))
-    return recipe(ours, theta, poi, data)
 
 
 def _densities(

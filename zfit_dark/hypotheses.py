@@ -61,7 +61,8 @@ def fitted(
     """Fits of the data, taken up by Minuit where Newton's steps fail, and limits.
 
     Where the free fit runs into negative densities on its way to a negative signal, it is made
-    again with the signal not below zero, which is all that a limit needs.
+    again with the signal not below zero, which is all that a limit needs. With few candidates there
+    is often no minimum on that way at all; the test statistic q-tilde does not ask for it.
 
     Args:
         ours: the compiled loss.
@@ -75,7 +76,15 @@ def fitted(
     """
     ask = partial(ours.hypothesis, data, poi, alpha=alpha, qtilde=qtilde, held=held)
     found = ask(start=start)
-    if found.fits.converged[int(at_zero_only) :].all():
+    converged = found.fits.converged
+    known = at_zero_only or np.isfinite(found.limits[5])
+    if converged[int(at_zero_only) :].all() and known:
+        return found
+    if qtilde and converged[1] and found.fits.theta[0, ours.index(poi)] < 0:
+        again = ask(start=found.fits.theta[1], not_below=0.0)
+        if again.fits.converged.all():
+            return again._replace(fits=found.fits) if converged.all() else again
+    if converged[int(at_zero_only) :].all():
         return found
     both, index = np.stack([start] * 2), ours.index(poi)
     both[1, index] = 0.0
@@ -89,6 +98,24 @@ def fitted(
         again = ask(start=at_zero, not_below=0.0)
         return again if again.fits.converged.all() else found
     return found
+
+
+def local_significance(fits: Minimum, poi_hat: float) -> float:
+    """Root of the discovery test statistic q0.
+
+    Args:
+        fits: the free fit and the one without signal.
+        poi_hat: best fit of the parameter of interest.
+
+    Returns:
+        Standard deviations; 0 where the best fit is not above zero, NaN if a fit did not converge.
+
+    Source: G. Cowan et al., arXiv:1007.1727, eqs. 12 and 52.
+    """
+    if not fits.converged.all():
+        return np.nan
+    q0 = 2 * float(fits.value[1] - fits.value[0]) if poi_hat > 0 else 0.0
+    return float(np.sqrt(max(q0, 0.0)))
 
 
 def profiled(

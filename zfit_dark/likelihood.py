@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -48,7 +50,9 @@ class Likelihood:
     The model is built once; ``move_to`` takes it from mass to mass. The signal yield of a channel
     is the parameter of interest times ``signal_per_poi`` times the factors of its nuisances, and
     counts all signal events, also those outside the fit window or in a veto. The background yield
-    counts the events that the background would have in the window without holes.
+    counts the events that the background would have in the window without holes. A channel that
+    has no signal at a mass stays in the fit with its background; its range and vetoes do not tell
+    what can be a hypothesis.
 
     Where a channel has several backgrounds to choose from, the choice is profiled like a nuisance:
     at each value of the parameter of interest the likelihood is that of the background that makes
@@ -92,7 +96,8 @@ class Likelihood:
         if not correction >= 0:
             raise InputError(f"correction={correction}: a free parameter cannot be a bonus")
         first = self.channels[0]
-        self.mass = zfit.Parameter("mass_hypothesis", float(first.signal.masses[0]), floating=False)
+        start = max(float(first.signal.masses[0]), first.threshold)
+        self.mass = zfit.Parameter("mass_hypothesis", start, floating=False)
         self.poi = zfit.Parameter(poi, 0.0)
         self._hidden = 0.0
         self._thetas = self._make_thetas()
@@ -127,20 +132,11 @@ class Likelihood:
 
     def why_not(self, mass: float) -> str | None:
         """Why a mass cannot be a hypothesis of this likelihood, or None if it can."""
-        for channel in self.channels:
-            if not channel.limits[0] <= mass <= channel.limits[1]:
-                return (
-                    f"outside the range {channel.limits[0]:.6g} to {channel.limits[1]:.6g} GeV "
-                    f"of channel {channel.name}"
-                )
-            if not channel.signal.masses[0] <= mass <= channel.signal.masses[-1]:
-                return f"outside the table of the signal shape of channel {channel.name}"
-            for veto in channel.vetoes:
-                if veto.low < mass < veto.high:
-                    return f"vetoed: {veto.reason}"
-        if not any(channel.yield_per_poi(mass) > 0 for channel in self.channels):
-            return "no channel is open"
-        return None
+        there = [c for c in self.channels if np.isfinite(mass) and c.yield_per_poi(mass) > 0]
+        for channel in there or self.channels:
+            if reason := channel.why_not(mass):
+                return reason
+        return None if there else "no channel is open"
 
     def move_to(self, mass: float) -> Likelihood:
         """Take the model to a mass hypothesis: fit windows, data, signal shapes and yields.
@@ -166,6 +162,33 @@ class Likelihood:
                     background_yield.assign(max(events, 1.0) / len(yields))
         self.poi.stepsize = 1.0 / sum(c.yield_per_poi(mass) for c in self.channels)
         return self
+
+    def rescaled(
+        self, signal_per_poi: Mapping[str, float | Callable[[float], float]]
+    ) -> Likelihood:
+        """This likelihood with other signal yields, such as those of another lifetime.
+
+        It shares data, parameters and the compiled program with this one: move it to a mass before
+        it is used, and again after the other one was moved.
+
+        Args:
+            signal_per_poi: of each channel, by name; see ``ShapeChannel``.
+
+        Raises:
+            InputError: if the names are not those of the channels.
+        """
+        names = [channel.name for channel in self.channels]
+        if set(signal_per_poi) != set(names):
+            raise InputError(
+                f"signal_per_poi of {', '.join(signal_per_poi)}; the channels are "
+                f"{', '.join(names)}"
+            )
+        found = copy(self)
+        found.channels = tuple(
+            replace(channel, signal_per_poi=signal_per_poi[channel.name])
+            for channel in self.channels
+        )
+        return found
 
     def largest_windows(self, masses: Sequence[float] | FloatArray) -> list[int]:
         """The largest number of candidates in any of the masses' windows, for each channel."""
@@ -213,7 +236,8 @@ class Likelihood:
         low, high = channel.limits
         signal, name = channel.signal, channel.name
         reach = _BEYOND * float(np.max(signal.table["sigma"]))
-        obs = zfit.Space(f"{name}_mass", low - reach, high + reach)
+        start_of_peak = low - reach if channel.daughter is None else max(low - reach, 0.0)
+        obs = zfit.Space(f"{name}_mass", start_of_peak, high + reach)
         start, stop, *hidden = (self._edges[f"{name}_{edge}"] for edge in _EDGES)
         holes = [*((veto.low, veto.high) for veto in channel.vetoes), tuple(hidden)]
         edges = [(low - 2 * reach, start), (stop, high + 2 * reach)]
@@ -242,7 +266,7 @@ class Likelihood:
         return zfit.pdf.SumPDF(
             [
                 Vetoed(
-                    signal.pdf(self.mass, obs, name=f"{name}_signal"),
+                    signal.pdf(self._peak(channel), obs, name=f"{name}_signal"),
                     [*holes, *edges],
                     counts="all",
                     extended=self._signal_yield(channel),
@@ -252,6 +276,20 @@ class Likelihood:
                 *backgrounds,
             ],
             name=name,
+        )
+
+    def _peak(self, channel: ShapeChannel) -> Any:
+        """``ShapeChannel.position`` as a zfit parameter that follows the mass."""
+        threshold, (low, high) = channel.threshold, channel.reach
+
+        def position(params: Any) -> Any:
+            mass = params["mass"]
+            if channel.daughter is not None:
+                mass = tf.sqrt(tf.maximum((mass - threshold) * (mass + threshold), 0.0))
+            return tf.clip_by_value(mass, low, high)
+
+        return zfit.ComposedParameter(
+            f"{channel.name}_peak", position, params={"mass": self.mass}, unpack_params=False
         )
 
     def _shapes(self, channel: ShapeChannel, background: Background, obs: Any, name: str) -> Any:

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 from zfit_dark.counting import Count, exact_limit
 from zfit_dark.errors import InputError
 from zfit_dark.frequentist import Data, Toys, toy_limit
-from zfit_dark.hypotheses import Alternative, fitted, profiled
+from zfit_dark.hypotheses import Alternative, fitted, local_significance, profiled
 from zfit_dark.likelihood import Choice, Likelihood
 from zfit_dark.newton import FloatArray, Minimum
 from zfit_dark.profile import CompiledLoss, Hypothesis, Sample, compiled
@@ -111,7 +111,7 @@ def asked(
         check(ours)
     if method in ("toys", "auto") and not ours.binned:
         # at once, or toys with more events than the data would have all programs made again
-        make_room(ours, [len(weights) for weights in ours.observed().weights])
+        make_room(ours, ours.events())
     if blind:
         with model.signal_region_hidden():
             data = ours.observed()
@@ -190,7 +190,7 @@ def limit_of(
     warnings = [] if free or blind else [f"the fit of {poi.name} did not converge"]
     warnings += [] if at_zero else [f"the fit at {poi.name} = 0 did not converge"]
     poi_hat, poi_error = float(found.fits.theta[0, ours.index(poi)]), found.poi_error
-    fits, p0 = found.fits, float(ndtr(-_local_significance(found.fits, poi_hat)))
+    fits, p0 = found.fits, float(ndtr(-local_significance(found.fits, poi_hat)))
     if blind:
         poi_hat = poi_error = p0 = np.nan
     if not np.isfinite(found.limits[:5]).all():
@@ -395,7 +395,7 @@ def significance(model: Any, poi: Any = None) -> float:
     found = fitted(ours, ours.observed(), ours.values(), poi)
     if not found.fits.converged.all():
         raise InputError(f"the fit of {poi.name} did not converge; no significance")
-    return _local_significance(found.fits, float(found.fits.theta[0, ours.index(poi)]))
+    return local_significance(found.fits, float(found.fits.theta[0, ours.index(poi)]))
 
 
 def loss_and_poi(model: Any, poi: Any) -> tuple[Any, Any]:
@@ -449,14 +449,6 @@ def unpacked(model: Any, poi: Any) -> tuple[Any, Any]:
     if poi is None:
         raise InputError("give poi=, the floating parameter of the loss that measures the signal")
     return model, poi
-
-
-def _local_significance(fits: Minimum, poi_hat: float) -> float:
-    """Root of the likelihood ratio of no signal; 0 where the best fit is not above zero."""
-    if not fits.converged.all():
-        return np.nan
-    ratio = 2 * float(fits.value[1] - fits.value[0]) if poi_hat > 0 else 0.0
-    return float(np.sqrt(max(ratio, 0.0)))
 
 
 def _competing(signal_per_poi: float, poi_error: float) -> float:

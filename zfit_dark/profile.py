@@ -260,6 +260,10 @@ class CompiledLoss:
                 weights.append(np.ones(len(values)) if weight is None else np.asarray(weight))
         return points, weights
 
+    def events(self) -> list[int]:
+        """How many points of data each channel has now, the bins of a binned one."""
+        return [len(weights) for weights in self._data()[1]]
+
     def setting(self) -> Setting:
         """Where the model stands now."""
         fixed = self.fixed_values()

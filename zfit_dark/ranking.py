@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zfit_dark.errors import InputError
+from zfit_dark.frequentist import Toys
 from zfit_dark.hypotheses import fitted
 from zfit_dark.likelihood import Likelihood
-from zfit_dark.limits import loss_and_poi, upper_limit
+from zfit_dark.limits import check_asked, limit_of, loss_and_poi
 from zfit_dark.newton import FloatArray
 from zfit_dark.profile import CompiledLoss, Hypothesis, Sample, compiled
 from zfit_dark.results import Impacts
@@ -86,11 +87,12 @@ def impacts(
         mass = float(moved.mass.value())
     elif mass is not None:
         raise InputError(f"mass={mass}: a loss cannot be moved; set its mass, and leave this out")
-    limit = upper_limit(loss, poi, level)
+    check_asked(level, "asymptotic", "qtilde")
     ours = compiled(loss)
     data, index = ours.observed(), ours.index(poi)
     names = np.array([parameter.name for parameter in ours.parameters])
     found = fitted(ours, data, ours.values(), poi, 1 - level)
+    limit = limit_of(ours, found, data, poi, level, "asymptotic", "qtilde", False, Toys())
     prior = _prior(ours, data, index)
     best = _best_fit(ours, data, found, index, prior.constrained)
     shifts = _shifts(ours, data, found, best, index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
@@ -80,16 +80,13 @@ def scan(
     if hypotheses.size == 0 or not np.isfinite(hypotheses).all():
         raise InputError("give at least one mass, and only finite ones, in GeV")
     loss, poi = (loss_and_poi if global_toys else unpacked)(model, poi)
-    if isinstance(model, Likelihood):
-        move: Callable[[float], Any] = model.move_to
-        why_not: Callable[[float], str | None] = model.why_not
-    else:
-        move, why_not = mover(model, mass)
+    move, why_not = mover(model, mass)
 
-    def windows(hypothesis: float) -> list[tuple[float, float]]:
-        if isinstance(model, Likelihood):
-            return [channel.window_at(hypothesis) for channel in model.channels]
-        return [(-np.inf, np.inf)] * len(loss.model)
+    def seen(hypothesis: float) -> tuple[list[float], list[tuple[float, float]]]:
+        if not isinstance(model, Likelihood):
+            return [hypothesis] * len(loss.model), [(-np.inf, np.inf)] * len(loss.model)
+        there = [(c.position(hypothesis), c.window_at(hypothesis)) for c in model.channels]
+        return [peak for peak, _ in there], [window for _, window in there]
 
     reasons = {float(hypothesis): why_not(float(hypothesis)) for hypothesis in hypotheses}
     skipped = [Skipped(m, reason) for m, reason in reasons.items() if reason is not None]
@@ -100,7 +97,8 @@ def scan(
         largest = model.largest_windows(wanted)
         if global_toys or method in ("toys", "auto"):
             make_room(compiled(loss), largest)
-        compiled(loss).reserve(largest)
+        else:
+            compiled(loss).reserve(largest)
     if executor is not None and not isinstance(executor, ThreadPoolExecutor):
         raise InputError(
             f"a {type(executor).__name__} cannot share one model: give a ThreadPoolExecutor"
@@ -110,7 +108,6 @@ def scan(
         raise InputError("a blind scan has no excess to compare with: leave out global_toys")
     if not isinstance(global_toys, int) or global_toys < 0:
         raise InputError(f"global_toys={global_toys}: give a whole number, 0 for none")
-    before = None if isinstance(model, Likelihood) else float(mass.value())
 
     def tasks() -> Iterator[Callable[[], Limit]]:
         for hypothesis in shown(wanted, progress):
@@ -123,12 +120,12 @@ def scan(
         for hypothesis in wanted:
             with ALONE:
                 move(hypothesis)
-                found = place(compiled(loss), hypothesis, windows(hypothesis), poi)
+                found = place(compiled(loss), hypothesis, *seen(hypothesis), poi)
             if found is not None:
                 yield found
 
     excesses, excess = np.empty(0), np.nan
-    try:
+    with put_back(model, mass):
         # first, so that what stands in the way of toys is told before the work begins
         looked_at = list(places()) if global_toys else []
         limits = _worked_out(tasks(), executor)
@@ -142,9 +139,6 @@ def scan(
                 shown=lambda batches: shown(batches, progress, lambda b: f"{b.stop} toys"),
             )
             excess = max(each.excess for each in looked_at)
-    finally:
-        if before is not None:
-            mass.assign(before)
     return Scan.from_limits(
         wanted,
         limits,
@@ -176,11 +170,21 @@ def _worked_out(tasks: Iterator[Callable[[], Limit]], executor: Executor | None)
     return limits
 
 
-def mover(loss: Any, mass: Any) -> tuple[Callable[[float], Any], Callable[[float], str | None]]:
-    """What takes the signal of a loss to a mass, and what tells why it cannot be taken there."""
+def mover(model: Any, mass: Any) -> tuple[Callable[[float], Any], Callable[[float], str | None]]:
+    """What takes the signal to a mass, and what tells why it cannot be taken there.
+
+    Args:
+        model: a ``Likelihood``, or a zfit loss.
+        mass: for a loss, the fixed parameter that the signal is built on.
+
+    Raises:
+        InputError: if a loss has no such parameter.
+    """
+    if isinstance(model, Likelihood):
+        return model.move_to, model.why_not
     if mass is None:
         raise InputError("give mass=, the fixed parameter of the loss that the signal is built on")
-    if mass not in loss.get_params(floating=False):
+    if mass not in model.get_params(floating=False):
         raise InputError(
             f"{getattr(mass, 'name', mass)!r} is not a fixed parameter of the loss: "
             "make it with floating=False"
@@ -193,6 +197,20 @@ def mover(loss: Any, mass: Any) -> tuple[Callable[[float], Any], Callable[[float
         return f"outside the limits of parameter {mass.name}, {low} to {high}"
 
     return mass.assign, why_not  # set_value looks at the limits, and takes 3 ms for it
+
+
+@contextmanager
+def put_back(model: Any, mass: Any) -> Iterator[None]:
+    """Put the mass parameter of a loss back to where it stands, whatever happens.
+
+    The arguments are those of ``mover``; a ``Likelihood`` stays where it was moved to.
+    """
+    before = None if isinstance(model, Likelihood) else float(mass.value())
+    try:
+        yield
+    finally:
+        if before is not None:
+            mass.assign(before)
 
 
 def _in_gev(mass: Any) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from zfit_dark.limits import TestStatistic, check_asked, limit_of, loss_and_poi
 from zfit_dark.newton import FloatArray, Minimum
 from zfit_dark.profile import CompiledLoss, Draw, Sample, compiled
 from zfit_dark.results import BackgroundComparison, Validation
-from zfit_dark.scanning import mover, shown
+from zfit_dark.scanning import mover, put_back, shown
 from zfit_dark.toys import check, check_seed, cores, make_room, recipe
 
 
@@ -95,7 +94,7 @@ def validate(
     trial = _Trial(fit, source, _observations(fit.ours, source.ours), level, method, test_statistic)
     found = np.full((*wanted.shape, toys, 3), np.nan)
     expected, warnings = np.full(hypotheses.size, np.nan), []
-    with _put_back(model, mass), ThreadPoolExecutor(cores()) as pool:
+    with put_back(model, mass), ThreadPoolExecutor(cores()) as pool:
         make_room(fit.ours, _most_events(model, fit.ours, hypotheses, wanted.max(axis=1)))
         for i, hypothesis in enumerate(shown(hypotheses.tolist(), progress)):
             fit.move(hypothesis)
@@ -166,7 +165,7 @@ def compare_backgrounds(
         most = _most_events(models[name], known[name].ours, hypotheses, 0.0 * hypotheses)
         make_room(known[name].ours, most)
     two_nll, events = np.full((hypotheses.size, len(names)), np.nan), np.empty(hypotheses.size)
-    with _put_back(models[names[0]], mass):
+    with put_back(models[names[0]], mass):
         for i, hypothesis in enumerate(shown(hypotheses.tolist(), progress)):
             samples = []
             for k, name in enumerate(names):
@@ -322,11 +321,7 @@ def _movable(model: Any, poi: Any, mass: Any, hypotheses: FloatArray) -> _Model:
     loss, poi = loss_and_poi(model, poi)
     ours = compiled(loss)
     ours.index(poi)
-    if isinstance(model, Likelihood):
-        move: Callable[[float], Any] = model.move_to
-        why_not: Callable[[float], str | None] = model.why_not
-    else:
-        move, why_not = mover(loss, mass)
+    move, why_not = mover(model, mass)
     for hypothesis in hypotheses.tolist():
         if reason := why_not(hypothesis):
             raise InputError(f"no hypothesis at {hypothesis:.6g} GeV: {reason}; leave it out")
@@ -400,7 +395,7 @@ def _most_events(
 ) -> list[float]:
     """About the most events of each channel at any of the masses, with these signals at each."""
     if not isinstance(model, Likelihood):
-        return [float(len(weights)) for weights in ours.observed().weights]
+        return [float(n) for n in ours.events()]
     return [
         most + max(map(channel.yield_per_poi, hypotheses.tolist())) * float(signals.max())
         for channel, most in zip(model.channels, model.largest_windows(hypotheses), strict=True)
@@ -421,14 +416,3 @@ def _check_same_data(one: Sample, other: Sample, names: tuple[str, str]) -> None
     )
     if not same:
         raise InputError(f"backgrounds {names[0]!r} and {names[1]!r} have different data")
-
-
-@contextmanager
-def _put_back(model: Any, mass: Any) -> Iterator[None]:
-    """Put the mass parameter of a loss back to where it stands, whatever happens."""
-    before = None if isinstance(model, Likelihood) else float(mass.value())
-    try:
-        yield
-    finally:
-        if before is not None:
-            mass.assign(before)

@@ -302,16 +302,6 @@ def test_scans_that_are_none(arguments: dict[str, Any], message: str) -> None:
         b2kagg.scan(**arguments)
 
 
-def test_max_masses_spreads_over_the_hypotheses() -> None:
-    masses = b2kagg.masses()
-    chosen = b2kagg._hypotheses(None, 5)
-    assert chosen[0] == masses[0]
-    assert chosen[-1] == masses[-1]
-    at = np.searchsorted(masses, chosen)
-    assert np.ptp(np.diff(at)) <= 1
-    np.testing.assert_array_equal(b2kagg._hypotheses([2.0, 1.0, 2.0], None), [1.0, 2.0])
-
-
 # -- the model ------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ import yaml
 from zfit_dark import searches
 from zfit_dark.errors import InputError
 from zfit_dark.results import Limit, Scan
-from zfit_dark.searches import _numbers, _samples
+from zfit_dark.searches import _hypotheses, _numbers, _samples
 
 NAMES = searches.names()
 FOLDER = Path(searches.__file__).parent
@@ -154,6 +154,16 @@ def test_spread_is_even_with_both_ends(n: int, count: int) -> None:
         steps = np.diff(chosen)
         assert steps.min() >= 1
         assert steps.max() - steps.min() <= 1
+
+
+def test_max_masses_spreads_over_the_hypotheses() -> None:
+    masses = np.linspace(1.0, 2.0, 101)
+    chosen = _hypotheses.chosen_masses(masses, 5, "b2kagg", 0.5, 3.0)
+    assert chosen[0] == masses[0]
+    assert chosen[-1] == masses[-1]
+    assert np.ptp(np.diff(np.searchsorted(masses, chosen))) <= 1
+    every = _hypotheses.chosen_masses([2.0, 1.0, 2.0], None, "b2kagg", 0.5, 3.0)
+    np.testing.assert_array_equal(every, [1.0, 2.0])
 
 
 def a_scan(p0: list[float], *, blind: bool = False) -> Scan:

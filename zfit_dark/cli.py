@@ -18,8 +18,8 @@ from zfit_dark import __version__
 from zfit_dark.errors import InputError
 
 if TYPE_CHECKING:
-    from zfit_dark.results import Scan
-    from zfit_dark.searches import Search
+    from zfit_dark.results import LifetimeScan, Scan
+    from zfit_dark.searches import LifetimeSearch, Search
 
 __all__ = ["app", "main"]
 
@@ -47,7 +47,19 @@ _Inject = Annotated[
 ]
 _Modes = Annotated[
     str | None,
-    typer.Option("--modes", metavar="MODE,...", help="Decay modes.", show_default="all"),
+    typer.Option(
+        "--modes", "--channel", metavar="MODE,...", help="Decay modes.", show_default="all"
+    ),
+]
+_Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="For long-lived particles: the theory that ties channels, or that limits are "
+        "interpreted in.",
+        show_default=False,
+    ),
 ]
 
 
@@ -160,7 +172,10 @@ def scan(
         str | None,
         typer.Option("--cut", help='Selects entries, e.g. "Mbc > 5.275".', show_default=False),
     ] = None,
-    level: Annotated[float, typer.Option("--level", help="Confidence level.")] = 0.90,
+    level: Annotated[
+        float | None,
+        typer.Option("--level", help="Confidence level.", show_default="that of the search"),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("limits"),
     masses: Annotated[
         str | None,
@@ -190,13 +205,33 @@ def scan(
         bool, typer.Option("--blind", help="Expected limits only, from the sidebands.")
     ] = False,
     method: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--method",
             metavar="NAME",
             help="How limits are found: asymptotic, toys, exact, or auto.",
+            show_default="that of the search",
         ),
-    ] = "asymptotic",
+    ] = None,
+    ctau: Annotated[
+        float | None,
+        typer.Option(
+            "--ctau",
+            metavar="CM",
+            help="For long-lived particles: the proper decay length in cm.",
+            show_default="1",
+        ),
+    ] = None,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="For long-lived particles: all lifetimes, and each channel by itself unless a "
+            "model ties them. The same command goes on where an interrupted one ended.",
+            show_default=False,
+        ),
+    ] = False,
+    model: _Model = None,
     global_toys: Annotated[
         int,
         typer.Option(
@@ -226,7 +261,10 @@ def scan(
     if data is not None and seed is not None:
         raise InputError("--seed makes pseudo-data; leave it out with --data")
     trees = _pairs("--tree", tree, "=", "MODE=TREE")
+    if every and (ctau is not None or global_toys or goodness_toys):
+        raise InputError("--all is for all lifetimes: leave out --ctau and toys of a whole scan")
     search = _load(name, folder=out)
+    lifetimes = _with_lifetimes(search, name, every or ctau is not None or model is not None)
     sample = search.read(
         data,
         modes=chosen,
@@ -238,20 +276,31 @@ def scan(
     )
     if not quiet:
         print(*sample.report, sep="\n", flush=True)
-    limits = search.scan(
-        sample,
-        level=level,
-        masses=None if ranges is None else _hypotheses(search, ranges),
-        max_masses=max_masses,
-        blind=blind,
-        method=method,
-        global_toys=global_toys,
-        progress=not quiet and sys.stderr.isatty(),
-    )
+    asked: dict[str, Any] = {
+        "level": search.LEVEL if level is None else level,
+        "masses": None if ranges is None else _hypotheses(search, ranges),
+        "max_masses": max_masses,
+        "blind": blind,
+        "method": search.METHOD if method is None else method,
+        "progress": not quiet and sys.stderr.isatty(),
+    }
+    if every and lifetimes is not None:
+        found = lifetimes.scan_lifetimes(sample, **asked, model=model, parts=out / "parts")
+        found.to_root(out / "limits.root")
+        made = [out / "limits.root", *_maps(found, out), *_exclusions(lifetimes, found, out, model)]
+        if not quiet:
+            print(found.summary())
+            _tell(made)
+        return
+    if lifetimes is not None:
+        asked |= {"model": model} | ({} if ctau is None else {"ctau": ctau})
+    limits = search.scan(sample, **asked, global_toys=global_toys)
     written = [out / "scan.json", out / "scan.csv"]
     limits.to_json(written[0])
     limits.to_csv(written[1])
-    written += _plots(limits, out) + _coupling(search, limits, out)
+    written += _plots(limits, out)
+    if lifetimes is None:  # else one lifetime alone tells no coupling
+        written += _coupling(search, limits, out)
     from zfit_dark import plot
 
     words = []
@@ -273,29 +322,44 @@ def plot_scan(
     ] = None,
 ) -> None:
     """Draw the limits and p-values of a scan."""
-    from zfit_dark.results import Scan
+    from zfit_dark.results import LifetimeScan, Scan
 
     folder = _folder(file.parent if out is None else out)
-    _tell(_plots(Scan.from_json(file), folder))
+    if file.suffix == ".root":
+        _tell(_maps(LifetimeScan.from_root(file), folder))
+    else:
+        _tell(_plots(Scan.from_json(file), folder))
 
 
 @app.command()
 def interpret(
     name: _Name,
-    file: Annotated[Path, typer.Argument(help="The scan.json of 'scan'.")],
+    file: Annotated[
+        Path, typer.Argument(help="The scan.json of 'scan', or limits.root of 'scan --all'.")
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder.", show_default="that of the file")
     ] = None,
+    model: _Model = None,
 ) -> None:
     """Turn the limits of a scan into limits on a coupling."""
-    from zfit_dark.results import Scan
+    from zfit_dark.results import LifetimeScan, Scan
 
+    folder = file.parent if out is None else out
+    if file.suffix == ".root":
+        result = LifetimeScan.from_root(file)
+        lifetimes = _with_lifetimes(_load(name, folder=folder), name, True)
+        assert lifetimes is not None  # or it would have been refused
+        _tell(_exclusions(lifetimes, result, folder, model))
+        return
     scan = Scan.from_json(file)
-    search = _load(name, folder=file.parent if out is None else out)
+    search = _load(name, folder=folder)
+    if _with_lifetimes(search, name, model is not None) is not None:
+        raise InputError(f"{file}: one lifetime alone tells no coupling; give limits.root of --all")
     made_by = scan.provenance.get("search")
     if made_by not in (name, None):
         raise InputError(f"{file}: a scan of {made_by}, not of {name}")
-    _tell(_coupling(search, scan, file.parent if out is None else out))
+    _tell(_coupling(search, scan, folder))
 
 
 # -- what commands share --------------------------------------------------------------------
@@ -323,6 +387,53 @@ def _folder(path: Path) -> Path:
         why = why_not(error)
         raise InputError(f"{path}: cannot be written to ({why}); choose another --out") from error
     return path
+
+
+def _with_lifetimes(search: Search, name: str, wanted: bool) -> LifetimeSearch | None:
+    """The search if it knows lifetimes.
+
+    Raises:
+        InputError: It does not, but is asked for them.
+    """
+    from zfit_dark.searches import LifetimeSearch
+
+    if isinstance(search, LifetimeSearch):
+        return search
+    if wanted:
+        raise InputError(f"{name} has no lifetimes: leave out --ctau, --all and --model")
+    return None
+
+
+def _maps(result: LifetimeScan, folder: Path) -> list[Path]:
+    """Draw the limits of each channel against mass and lifetime."""
+    from zfit_dark import plot
+
+    written = []
+    for channel in result.channels:
+        figure = plot.lifetimes(result, channel).get_figure(root=True)
+        written += _save(figure, [folder / f"limits_{channel}.png"])
+    return written
+
+
+def _exclusions(
+    search: LifetimeSearch, result: LifetimeScan, folder: Path, model: str | None
+) -> list[Path]:
+    """Write and draw the excluded couplings of each channel, in one model or in all of them."""
+    from zfit_dark import plot
+
+    tied = [name for name in result.channels if name in search.MODELS]
+    models = [model] if model is not None else tied or list(search.MODELS)
+    written = []
+    for name in models:
+        for channel in result.channels:
+            exclusion = search.interpret(result, model=name, channel=channel)
+            if not len(exclusion.masses):
+                continue  # not to be interpreted in this model at any mass
+            path = folder / f"exclusion_{name}_{channel}.json"
+            exclusion.to_json(path)
+            figure = plot.exclusion(exclusion).get_figure(root=True)
+            written += [path, *_save(figure, [path.with_suffix(".png")])]
+    return written
 
 
 def _coupling(search: Search, scan: Scan, folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from zfit_dark.errors import InputError
 from zfit_dark.searches._numbers import data_file, read_yaml
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from zfit_dark.frequentist import Toys
     from zfit_dark.likelihood import Likelihood
-    from zfit_dark.results import Fit, Scan
+    from zfit_dark.results import Exclusion, Fit, LifetimeScan, Scan
 
     FloatArray = npt.NDArray[np.float64]
 
-__all__ = ["PseudoData", "Sample", "Search", "load", "names", "title"]
+__all__ = ["LifetimeSearch", "PseudoData", "Sample", "Search", "load", "names", "title"]
 
 
 class Search(Protocol):
@@ -51,6 +51,14 @@ class Search(Protocol):
     @property
     def OBSERVABLE_LABEL(self) -> str:  # noqa: N802
         """Axis label of the mass of the candidates."""
+
+    @property
+    def LEVEL(self) -> float:  # noqa: N802
+        """Confidence level if none is given."""
+
+    @property
+    def METHOD(self) -> str:  # noqa: N802
+        """How limits are found if nothing else is said."""
 
     def generate(
         self,
@@ -107,11 +115,46 @@ class Search(Protocol):
     ) -> list[Fit]:
         """The fits at a few masses of a scan of this sample."""
 
-    def interpret(self, scan: Scan) -> Scan:
-        """The limits of a scan on a coupling."""
+    def interpret(self, result: Any) -> Any:
+        """The limits on a coupling of those of ``scan``, or of ``scan_lifetimes``."""
 
     def sources(self) -> str:
         """The numbers that went in, with their sources, as a table."""
+
+
+@runtime_checkable
+class LifetimeSearch(Search, Protocol):
+    """A search for a particle of any lifetime; ``ctau`` is its proper decay length in cm."""
+
+    @property
+    def MODELS(self) -> Mapping[str, Any]:  # noqa: N802
+        """Theories that tie the channels."""
+
+    def scan_lifetimes(
+        self,
+        data: Any = ...,
+        *,
+        level: float = ...,
+        masses: npt.ArrayLike | None = ...,
+        max_masses: int | None = ...,
+        modes: Iterable[str] | None = ...,
+        seed: int = ...,
+        inject: Iterable[tuple[float, float]] = ...,
+        cut: str | None = ...,
+        blind: bool = ...,
+        method: str = ...,
+        toys: Toys | None = ...,
+        progress: bool = ...,
+        lifetimes: npt.ArrayLike | None = ...,
+        model: str | None = ...,
+        parts: str | os.PathLike[str] | None = ...,
+    ) -> LifetimeScan:
+        """The limits of all lifetimes."""
+
+    def interpret(
+        self, result: LifetimeScan, *, model: str = ..., channel: str | None = ...
+    ) -> Exclusion:
+        """The couplings that the limits exclude."""
 
 
 def names() -> list[str]:

@@ -62,7 +62,7 @@ def read_sample(
     limits: Mapping[str, tuple[float, float]],
     branch: str = "mass",
     trees: Mapping[str, str] | None = None,
-    cut: str | None = None,
+    cut: str | Mapping[str, str] | None = None,
 ) -> Sample:
     """The candidates of the modes, from a ROOT file or a mapping of mode to masses.
 
@@ -72,7 +72,7 @@ def read_sample(
         limits: Mode to (low, high) in GeV.
         branch: Branch or column that holds the mass.
         trees: Mode to name of its tree; one that is not in it has a tree of its own name.
-        cut: Selects entries of the trees.
+        cut: Selects entries of the trees; one for all modes, or one a mode.
 
     Raises:
         InputError: see `zfit_dark.candidates.read`; or the candidates carry weights, or there is

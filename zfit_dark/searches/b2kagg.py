@@ -15,7 +15,6 @@ result of the experiment.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -26,7 +25,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 from scipy.interpolate import PchipInterpolator
-from scipy.special import ndtr, ndtri
 
 from zfit_dark import __version__, fitting, scanning
 from zfit_dark.channel import Nuisance, ShapeChannel, Veto, bernstein
@@ -35,7 +33,15 @@ from zfit_dark.frequentist import Toys
 from zfit_dark.likelihood import Likelihood
 from zfit_dark.profile import compiled
 from zfit_dark.results import Fit, Scan, new_provenance
-from zfit_dark.searches import PseudoData, Sample, masses_to_show, spread
+from zfit_dark.searches import PseudoData, Sample, masses_to_show
+from zfit_dark.searches._generation import (
+    check_seed,
+    check_signals,
+    cut_normal,
+    double_crystal_ball,
+    smooth,
+)
+from zfit_dark.searches._hypotheses import check_masses, check_range, chosen_masses
 from zfit_dark.searches._numbers import (
     Curve,
     Finite,
@@ -137,6 +143,8 @@ NAME = "b2kagg"
 TITLE = NUMBERS.title
 POI_LABEL = r"$\mathcal{B}(B^+ \to K^+ a)$"
 OBSERVABLE_LABEL = r"$M_{\gamma\gamma}$ [GeV]"
+LEVEL = 0.90
+METHOD = "asymptotic"
 
 _RESOLUTION = SignalShape(
     np.array(NUMBERS.resolution.mass),
@@ -207,19 +215,8 @@ def masses(step: float = 1.0, low: float | None = None, high: float | None = Non
     """
     low = _LOW if low is None else low
     high = _HIGH if high is None else high
-    if not low <= high:
-        raise InputError(f"masses from {low:.6g} to {high:.6g} GeV: give the lower one first")
-    _check_masses([low, high])
+    check_range(low, high, NAME, _LOW, _HIGH)
     return _RESOLUTION.grid(low, high, step)
-
-
-def _check_masses(values: Iterable[float]) -> None:
-    for mass in values:
-        if not _LOW <= mass <= _HIGH:
-            mev = _LOW <= mass / 1000 <= _HIGH
-            hint = "; it looks like MeV" if mev else ""
-            there = f"the range of {NAME}, {_LOW:g} to {_HIGH:g} GeV"
-            raise InputError(f"mass {mass:.6g} GeV is outside {there}{hint}")
 
 
 # -- candidates -----------------------------------------------------------------------------
@@ -253,18 +250,13 @@ def generate(
     Raises:
         InputError: the seed, a mode or a signal is wrong, or the file cannot be written.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"seed {seed!r}: give a whole number, 0 or more")
+    seed, signals = check_seed(seed), check_signals(inject)
     chosen = chosen_modes(modes, MODES)
-    signals = [(float(mass), float(events)) for mass, events in inject]
-    _check_masses(mass for mass, _ in signals)
-    for mass, events in signals:
-        if not (math.isfinite(events) and events > 0):
-            raise InputError(f"signal at {mass:.6g} GeV: {events:g} events; give a positive number")
-    trees = {mode: _generated(mode, int(seed), signals) for mode in chosen}
+    check_masses([mass for mass, _ in signals], NAME, _LOW, _HIGH)
+    trees = {mode: _generated(mode, seed, signals) for mode in chosen}
     record = {
         "search": NAME,
-        "seed": int(seed),
+        "seed": seed,
         "inject": [list(signal) for signal in signals],
         "modes": list(chosen),
         "version": __version__,
@@ -298,12 +290,10 @@ def _generated(
 
 
 def _smooth(rng: np.random.Generator, mode: str) -> dict[str, FloatArray]:
-    """Background: a Bernstein polynomial is a sum of Beta distributions."""
+    """Background."""
     numbers, seen = NUMBERS.modes[mode].background, NUMBERS.modes[mode].candidates
     n = rng.poisson(numbers.events)
-    weights = np.array(numbers.coefficients)
-    k = rng.choice(len(weights), size=n, p=weights / weights.sum())
-    mass = seen.low + (seen.high - seen.low) * rng.beta(k + 1, len(weights) - k)
+    mass = smooth(rng, n, numbers.coefficients, seen.low, seen.high)
     mbc, delta_e = NUMBERS.selection.mbc, NUMBERS.selection.delta_e
     return {
         "mass": mass,
@@ -321,46 +311,10 @@ def _peak(
     shape, chosen = _RESOLUTION.parameters(mass), NUMBERS.selection
     b_mass = alp.DEFAULT_INPUTS.bplus_mass
     return {
-        "mass": true + shape["shift"] + shape["sigma"] * _double_crystal_ball(rng, n, shape),
-        "Mbc": _cut_normal(rng, n, b_mass, chosen.mbc_resolution.value, chosen.mbc),
-        "deltaE": _cut_normal(rng, n, 0.0, chosen.delta_e_resolution.value, chosen.delta_e),
+        "mass": true + shape["shift"] + shape["sigma"] * double_crystal_ball(rng, n, shape),
+        "Mbc": cut_normal(rng, n, b_mass, chosen.mbc_resolution.value, chosen.mbc),
+        "deltaE": cut_normal(rng, n, 0.0, chosen.delta_e_resolution.value, chosen.delta_e),
     }
-
-
-def _double_crystal_ball(
-    rng: np.random.Generator, n: int, shape: Mapping[str, float]
-) -> FloatArray:
-    """Standardised deviates of a double-sided Crystal Ball, by inversion."""
-    left, right = (
-        shape[f"n{side}"]
-        / shape[f"alpha{side}"]
-        * math.exp(-0.5 * shape[f"alpha{side}"] ** 2)
-        / (shape[f"n{side}"] - 1)
-        for side in "lr"
-    )  # integrals of the tails, for a core exp(-t²/2)
-    low, high = ndtr(-shape["alphal"]), ndtr(shape["alphar"])
-    core = math.sqrt(2 * math.pi) * (high - low)
-    u = rng.uniform(size=n) * (left + core + right)
-    core_t = ndtri(np.clip(low + (u - left) / math.sqrt(2 * math.pi), low, high))
-    left_t = -_tail(np.minimum(u / left, 1.0), shape["alphal"], shape["nl"])
-    right_t = _tail(
-        np.minimum((left + core + right - u) / right, 1.0), shape["alphar"], shape["nr"]
-    )
-    return np.where(u < left, left_t, np.where(u > left + core, right_t, core_t))
-
-
-def _tail(u: FloatArray, alpha: float, n: float) -> FloatArray:
-    """Where the fraction u of a power-law tail that starts at alpha lies beyond."""
-    t: FloatArray = alpha + n / alpha * np.expm1(-np.log(u) / (n - 1))
-    return t
-
-
-def _cut_normal(
-    rng: np.random.Generator, n: int, mean: float, sigma: float, inside: Range
-) -> FloatArray:
-    low, high = ndtr((inside.low - mean) / sigma), ndtr((inside.high - mean) / sigma)
-    values: FloatArray = mean + sigma * ndtri(rng.uniform(low, high, n))
-    return np.clip(values, inside.low, inside.high)
 
 
 def read(
@@ -475,7 +429,7 @@ def _channel(mode: str, sample: Sample) -> dict[str, Any]:
 def scan(
     data: Any = None,
     *,
-    level: float = 0.90,
+    level: float = LEVEL,
     masses: npt.ArrayLike | None = None,
     max_masses: int | None = None,
     modes: Iterable[str] | None = None,
@@ -483,7 +437,7 @@ def scan(
     inject: Iterable[tuple[float, float]] = (),
     cut: str | None = None,
     blind: bool = False,
-    method: str = "asymptotic",
+    method: str = METHOD,
     toys: Toys | None = None,
     global_toys: int = 0,
     progress: bool = True,
@@ -511,7 +465,8 @@ def scan(
     Raises:
         InputError: see `read`; or a mass is outside the range of the search.
     """
-    hypotheses = _hypotheses(masses, max_masses)
+    wanted = _RESOLUTION.grid(_LOW, _HIGH) if masses is None else masses
+    hypotheses = chosen_masses(wanted, max_masses, NAME, _LOW, _HIGH)
     if not isinstance(data, Sample):
         data = read(data, modes=modes, seed=seed, inject=inject, cut=cut)
     sample, chosen = _sample(data, modes)
@@ -542,24 +497,6 @@ def scan(
     )
 
 
-def _hypotheses(wanted: npt.ArrayLike | None, max_masses: int | None) -> FloatArray:
-    if wanted is None:
-        hypotheses = masses()
-    else:
-        try:
-            hypotheses = np.unique(np.asarray(wanted, dtype=np.float64))
-        except (TypeError, ValueError) as error:
-            raise InputError(f"masses {wanted!r}: give numbers in GeV") from error
-        if not hypotheses.size:
-            raise InputError("no mass is given")
-        _check_masses(hypotheses.tolist())
-    if max_masses is None:
-        return hypotheses
-    if max_masses < 1:
-        raise InputError(f"max_masses={max_masses}: give 1 or more")
-    return hypotheses[spread(len(hypotheses), max_masses)]
-
-
 def fits(sample: Sample, scan: Scan, *, count: int = 4, goodness_toys: int = 0) -> list[Fit]:
     """The fits at the most significant mass of a scan and at others, spread evenly.
 
@@ -584,7 +521,7 @@ def fits(sample: Sample, scan: Scan, *, count: int = 4, goodness_toys: int = 0) 
     ]
 
 
-def interpret(scan: Scan) -> Scan:
+def interpret(result: Scan) -> Scan:
     """The limits on the coupling g_aW in GeV⁻¹, for a prompt a: g = √(B / (B/g²)).
 
     Not to be confused with a limit that takes the lifetime of the a into account: at low masses
@@ -593,8 +530,8 @@ def interpret(scan: Scan) -> Scan:
     Raises:
         InputError: the scan is not one of B(B⁺ → K⁺ a).
     """
-    _check_poi(scan)
-    return scan.map_poi(
+    _check_poi(result)
+    return result.map_poi(
         lambda mass, bf: alp.coupling_from_branching_fraction("Kplus", mass, bf),
         poi=_COUPLING,
         poi_label=r"$g_{aW}$ (prompt conversion)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
@@ -28,6 +29,7 @@ __all__ = [
     "reference_jobs",
     "resident_mb",
     "scan_end",
+    "write",
 ]
 
 _ONE_THREAD = (
@@ -86,6 +88,14 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table: text on the left in the first column, numbers on the right in others."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def write(folder: Path, name: str, results: Mapping[str, Any], text: str) -> None:
+    """Results as JSON and their tables as Markdown, into a folder; the tables are printed too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
+    (folder / f"{name}.md").write_text(text)
+    print(text)
 
 
 def plot_style(**changes: Any) -> AbstractContextManager[None]:

@@ -24,6 +24,7 @@ from common import (
     plot_style,
     reference_jobs,
     resident_mb,
+    write,
 )
 
 AXES = {
@@ -255,12 +256,8 @@ def main() -> None:
     for axis, sizes in (QUICK if options.quick else AXES).items():
         results[axis] = [in_own_process({**STANDARD, axis: size}) for size in sizes]
     results["masses"] = in_own_process({"masses": QUICK_SCAN if options.quick else SCAN})
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "growth.json").write_text(json.dumps(results, indent=1) + "\n")
-    text = table(results)
-    (options.output / "growth.md").write_text(text)
+    write(options.output, "growth", results, table(results))
     plot(results, options.output / "growth.png")
-    print(text)
     points = [results["masses"], *(p for axis in AXES for p in results[axis])]
     if not all(p.get("valid") for p in points):
         sys.exit("some limits are not valid")

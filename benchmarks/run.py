@@ -7,32 +7,16 @@ in turn, so that whatever else the machine does hits all of them alike.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import RESULTS, environment, machine, markdown_table, plot_style, reference_jobs
+from common import machine, plot_style, reference_jobs, write
+from comparison import LABELS, OURS, Peer, add_options, bars, tables, timed
 
-OURS = "ours"
 PEERS = ("newton", OURS, "minuit", "roostats", "stock")
-LABELS = {
-    "newton": "numba Newton",
-    OURS: "zfit_dark",
-    "minuit": "numba-stats + iminuit",
-    "roostats": "RooStats",
-    "stock": "zfit + hepstats",
-}
-COLORS = {
-    "newton": "#94a4a2",
-    OURS: "#bd1f01",
-    "minuit": "#3f90da",
-    "roostats": "#ffa90e",
-    "stock": "#832db6",
-}
 JOBS = {"one": "One channel", "four": "Four channels"}
 WARM_UP = 0.4925
 """A mass between those that are timed."""
@@ -40,8 +24,8 @@ LARGEST_DEVIATION = 5e-4
 """Of our limits from the reference, relative."""
 
 
-class Peer:
-    """A peer at work on a job.
+class Limits(Peer):
+    """A peer that is asked for limits.
 
     Args:
         key: its module in ``peers``.
@@ -49,57 +33,22 @@ class Peer:
         python: its interpreter.
 
     Attributes:
-        status: "ok", "not installed", or what went wrong.
-        start: what it said when it was ready.
         first: what it said to the warm-up mass.
         points: what it said to all other masses.
     """
 
     def __init__(self, key: str, job: str, python: str) -> None:
-        self.key, self.status = key, "ok"
-        self.start: dict[str, Any] = {}
-        self.first: dict[str, Any] = {}
+        super().__init__(key, python, key, job)
         self.points: list[dict[str, Any]] = []
-        self._process = subprocess.Popen(
-            [python, str(Path(__file__).with_name("worker.py")), key, job],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment(),
-        )
-        self.start = self._answer()
-        if "missing" in self.start:
-            self.status = "not installed"
-        elif "error" in self.start:
-            self.status = f"failed to start: {self.start['error']}"
-        else:
-            self.first = self._ask(WARM_UP)
+        self.first = self._limits(WARM_UP)
 
     def time(self, mass: float) -> None:
         """Ask for the limits at a mass, unless the peer has failed."""
-        if self.status == "ok" and (point := self._ask(mass)):
+        if point := self._limits(mass):
             self.points.append(point)
 
-    def close(self) -> None:
-        """Let the process end."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process.wait()
-
-    def _ask(self, mass: float) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        print(mass, file=self._process.stdin, flush=True)
-        answer = self._answer()
-        if "error" in answer:
-            self.status = f"failed at {mass:.4g} GeV: {answer['error']}"
-            return {}
-        return answer
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        return dict(json.loads(line)) if line else {"error": "the process ended"}
+    def _limits(self, mass: float) -> dict[str, Any]:
+        return self.ask(mass, f" at {mass:.4g} GeV")
 
 
 def time_job(
@@ -125,7 +74,7 @@ def time_job(
         if key == "stock" and not of_stock:
             continue
         print(f"{job}: starting {LABELS[key]}", file=sys.stderr, flush=True)
-        running.append(Peer(key, job, roostats_python if key == "roostats" else sys.executable))
+        running.append(Limits(key, job, roostats_python if key == "roostats" else sys.executable))
     for i, mass in enumerate(asked[:, 0]):
         print(f"{job}: {mass:.4g} GeV", file=sys.stderr, flush=True)
         for peer in running:
@@ -137,7 +86,7 @@ def time_job(
     return {peer.key: summary(peer, reference, of_ours) for peer in running}
 
 
-def summary(peer: Peer, reference: np.ndarray, of_ours: Mapping[float, Any]) -> dict[str, Any]:
+def summary(peer: Limits, reference: np.ndarray, of_ours: Mapping[float, Any]) -> dict[str, Any]:
     """What was measured of a peer.
 
     Args:
@@ -191,61 +140,24 @@ def table(jobs: Mapping[str, Mapping[str, Any]], where: Mapping[str, Any]) -> st
         "growth [MB]",
         "CPU / wall",
     )
-    parts = [f"Speed on {where['processor']}, one thread.\n"]
-    versions: dict[str, str] = {}
-    for job, peers in jobs.items():
-        rows = []
-        for peer in peers.values():
-            versions |= peer["versions"]
-            if "median_ms" not in peer:
-                rows.append((peer["name"], peer["status"], *[""] * (len(header) - 2)))
-                continue
-            ratio = peer["ours_over_this"]
-            rows.append(
-                (
-                    peer["name"] if peer["status"] == "ok" else f"{peer['name']} (failed)",
-                    str(peer["masses"]),
-                    f"{peer['median_ms']:.3g}",
-                    *(f"{ratio[clock]:.2g}" if ratio else "" for clock in ("wall_s", "cpu_s")),
-                    f"{peer['start_s']:.1f}",
-                    f"{peer['first_call_s']:.1f}",
-                    f"{peer['largest_deviation']:.1e}",
-                    f"{peer['rss_mb']:.0f}",
-                    f"{peer['rss_growth_mb']:+.1f}",
-                    f"{peer['cpu_over_wall']:.2f}",
-                )
-            )
-        parts.append(f"## {JOBS[job]}\n\n{markdown_table(header, rows)}")
-    parts.append("Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(versions.items())) + ".\n")
-    return "\n".join(parts)
+    cells = {
+        job: {key: _cells(peer) for key, peer in timed(peers).items()}
+        for job, peers in jobs.items()
+    }
+    return f"Speed on {where['processor']}, one thread.\n\n" + tables(jobs, JOBS, header, cells)
 
 
 def plot(jobs: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Milliseconds per mass point, a group of bars for each job."""
+    groups = {
+        JOBS[job]: {key: peer["median_ms"] for key, peer in timed(peers).items()}
+        for job, peers in jobs.items()
+    }
     with plot_style():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(9, 5), layout="constrained")
-        axes = figure.subplots()
-        shown = [k for k in PEERS if any("median_ms" in p.get(k, {}) for p in jobs.values())]
-        width = 0.84 / max(len(shown), 1)
-        for i, key in enumerate(shown):
-            groups = [(j, p[key]) for j, p in enumerate(jobs.values()) if "median_ms" in p[key]]
-            bars = axes.bar(
-                [j + (i - (len(shown) - 1) / 2) * width for j, _ in groups],
-                [peer["median_ms"] for _, peer in groups],
-                width=0.92 * width,
-                color=COLORS[key],
-                label=LABELS[key],
-            )
-            axes.bar_label(bars, fmt=_milliseconds, padding=2, fontsize=10)
-        axes.set_yscale("log")
+        figure, axes = bars(groups, LABELS, _milliseconds)
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, 1.0), 8 * high)
-        axes.set_xticks(range(len(jobs)), [JOBS[job] for job in jobs])
-        axes.tick_params(axis="x", which="both", length=0)
         axes.set_ylabel("Time per mass point [ms]")
-        axes.legend(ncols=2, loc="upper left")
         figure.savefig(path)
 
 
@@ -261,12 +173,7 @@ def main() -> None:
         metavar=("ONE", "FOUR"),
         help="masses of stock zfit + hepstats in the two jobs (2 1); minutes each, 0 for none",
     )
-    parser.add_argument("--jobs", nargs="+", choices=JOBS, default=list(JOBS))
-    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
-    parser.add_argument(
-        "--roostats-python", default=sys.executable, help="an interpreter that has ROOT and numpy"
-    )
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
+    add_options(parser, JOBS, PEERS)
     options = parser.parse_args()
 
     stock_masses = dict(zip(JOBS, options.stock_masses, strict=True))
@@ -277,14 +184,8 @@ def main() -> None:
         for job in options.jobs
     }
     where = machine()
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "speed.json").write_text(
-        json.dumps({"machine": where, "jobs": jobs}, indent=1) + "\n"
-    )
-    text = table(jobs, where)
-    (options.output / "speed.md").write_text(text)
+    write(options.output, "speed", {"machine": where, "jobs": jobs}, table(jobs, where))
     plot(jobs, options.output / "speed.png")
-    print(text)
     wrong = [
         f"{JOBS[job]}: zfit_dark {ours['status']}, deviation {ours.get('largest_deviation')}"
         for job, peers in jobs.items()
@@ -293,6 +194,22 @@ def main() -> None:
     ]
     if wrong:
         sys.exit("\n".join(wrong))
+
+
+def _cells(peer: Mapping[str, Any]) -> Sequence[str]:
+    """A row of the table, without the name."""
+    ratio = peer["ours_over_this"]
+    return (
+        str(peer["masses"]),
+        f"{peer['median_ms']:.3g}",
+        *(f"{ratio[clock]:.2g}" if ratio else "" for clock in ("wall_s", "cpu_s")),
+        f"{peer['start_s']:.1f}",
+        f"{peer['first_call_s']:.1f}",
+        f"{peer['largest_deviation']:.1e}",
+        f"{peer['rss_mb']:.0f}",
+        f"{peer['rss_growth_mb']:+.1f}",
+        f"{peer['cpu_over_wall']:.2f}",
+    )
 
 
 def _spread(available: int, wanted: int) -> list[int]:

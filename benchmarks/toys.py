@@ -7,19 +7,16 @@ They draw blocks of toys in turn, so that whatever else the machine does hits al
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import RESULTS, environment, machine, markdown_table, plot_style
+from common import machine, plot_style, write
+from comparison import LABELS, OURS, TWO, Peer, add_options, bars, tables, timed
 from peers import experiment
-from run import COLORS, LABELS, OURS
 
-TWO = "two threads"
 PEERS = {
     "newton": ("newton", "Toys"),
     OURS: ("ours", "Toys"),
@@ -29,8 +26,7 @@ PEERS = {
     "stock": ("stock", "Toys"),
 }
 """Module and class."""
-NAMES = {**LABELS, TWO: "zfit_dark, two threads", "roostats": "RooFit"}
-BARS = {**COLORS, TWO: "#e76300"}
+NAMES = {**LABELS, "roostats": "RooFit"}
 JOBS = {"one": "One channel, 5000 events", "window": "A window of 40 events"}
 TIMES_OURS = {
     ("one", "newton"): 0.5,
@@ -50,8 +46,8 @@ LARGEST_Z = 4.5
 """Of the difference between two means, in standard deviations; 1 in 150 000 is larger by chance."""
 
 
-class Peer:
-    """A peer at work on a job.
+class Toys(Peer):
+    """A peer that is asked for toys.
 
     Args:
         key: one of ``PEERS``.
@@ -60,61 +56,23 @@ class Peer:
         seconds: that a block of toys shall take.
 
     Attributes:
-        status: "ok", "not installed", or what went wrong.
-        start: what it said when it was ready.
         first: what it said to the warm-up.
         blocks: what it said to all blocks; none where it has failed.
     """
 
     def __init__(self, key: str, job: str, python: str, seconds: float) -> None:
-        self.key, self.status = key, "ok"
-        self.first: dict[str, Any] = {}
-        self.blocks: dict[int, dict[str, Any]] = {}
         module, kind = PEERS[key]
-        self._process = subprocess.Popen(
-            [python, str(Path(__file__).with_name("worker.py")), module, job, kind],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment(),
-        )
-        self.start = self._answer()
-        if "missing" in self.start:
-            self.status = "not installed"
-        elif "error" in self.start:
-            self.status = f"failed to start: {self.start['error']}"
+        super().__init__(key, python, module, job, kind)
+        self.blocks: dict[int, dict[str, Any]] = {}
         few = WARM_UP.get(key, MANY)
-        self.first = self._ask(few)
-        again = self._ask(few)
+        self.first = self.ask(few)
+        again = self.ask(few)
         self._block = max(FEWEST, round(few * seconds / again["wall_s"])) if again else 0
 
     def time(self, block: int) -> None:
         """Ask for a block of toys, unless the peer has failed."""
-        if found := self._ask(self._block):
+        if found := self.ask(self._block):
             self.blocks[block] = found
-
-    def close(self) -> None:
-        """Let the process end."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process.wait()
-
-    def _ask(self, toys: int) -> dict[str, Any]:
-        if self.status != "ok":
-            return {}
-        assert self._process.stdin is not None
-        print(toys, file=self._process.stdin, flush=True)
-        answer = self._answer()
-        if "error" in answer:
-            self.status = f"failed: {answer['error']}"
-            return {}
-        return answer
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        return dict(json.loads(line)) if line else {"error": "the process ended"}
 
 
 def time_job(job: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -133,7 +91,7 @@ def time_job(job: str, options: argparse.Namespace) -> dict[str, Any]:
             continue
         print(f"{job}: starting {NAMES[key]}", file=sys.stderr, flush=True)
         python = options.roostats_python if key == "roostats" else sys.executable
-        running.append(Peer(key, job, python, options.seconds))
+        running.append(Toys(key, job, python, options.seconds))
     for block in range(options.blocks):
         print(f"{job}: block {block + 1} of {options.blocks}", file=sys.stderr, flush=True)
         for peer in running:
@@ -145,7 +103,7 @@ def time_job(job: str, options: argparse.Namespace) -> dict[str, Any]:
     return {peer.key: summary(peer, job, ours) for peer in running}
 
 
-def summary(peer: Peer, job: str, ours: Peer | None) -> dict[str, Any]:
+def summary(peer: Toys, job: str, ours: Toys | None) -> dict[str, Any]:
     """What was measured of a peer.
 
     Args:
@@ -194,7 +152,7 @@ def summary(peer: Peer, job: str, ours: Peer | None) -> dict[str, Any]:
     return found
 
 
-def fits(peer: Peer, job: str) -> tuple[np.ndarray, np.ndarray]:
+def fits(peer: Toys, job: str) -> tuple[np.ndarray, np.ndarray]:
     """Best signal and test statistic of all toys of a peer, NaN where a fit has failed.
 
     The test statistic of a limit: twice the difference of the NLL, zero where the best signal is
@@ -236,69 +194,25 @@ def table(jobs: Mapping[str, Mapping[str, Any]], where: Mapping[str, Any]) -> st
         "failed",
         "CPU / wall",
     )
-    parts = [f"Toys on {where['processor']}, {where['cores']} cores.\n"]
-    versions: dict[str, str] = {}
-    for job, peers in jobs.items():
-        rows = []
-        for key, peer in peers.items():
-            versions |= peer["versions"]
-            if "per_second" not in peer:
-                rows.append((peer["name"], peer["status"], *[""] * (len(header) - 2)))
-                continue
-            ratio, z = peer.get("ours_over_this"), peer.get("z")
-            wanted, met = target(job, key, peer)
-            rows.append(
-                (
-                    peer["name"] if peer["status"] == "ok" else f"{peer['name']} (failed)",
-                    f"{peer['toys']:,}",
-                    _three_digits(peer["per_second"]),
-                    *(_three_digits(ratio[c]) if ratio else "" for c in ("wall_s", "cpu_s")),
-                    wanted if met is None else f"{wanted}: {'met' if met else 'missed'}",
-                    f"{peer['start_s']:.1f}",
-                    f"{peer['first_call_s']:.1f}",
-                    _with_error(*peer["best"]),
-                    f"{z[0]:+.1f}" if z else "",
-                    _with_error(*peer["q"]),
-                    f"{z[1]:+.1f}" if z else "",
-                    f"{peer['failed']}",
-                    f"{peer['cpu_over_wall']:.2f}",
-                )
-            )
-        parts.append(f"## {JOBS[job]}\n\n{markdown_table(header, rows)}")
-    parts.append("Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(versions.items())) + ".\n")
-    return "\n".join(parts)
+    cells = {
+        job: {key: _cells(job, key, peer) for key, peer in timed(peers).items()}
+        for job, peers in jobs.items()
+    }
+    headline = f"Toys on {where['processor']}, {where['cores']} cores.\n\n"
+    return headline + tables(jobs, JOBS, header, cells)
 
 
 def plot(jobs: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Toys a second, a group of bars for each job."""
+    groups = {
+        JOBS[job]: {key: peer["per_second"] for key, peer in timed(peers).items()}
+        for job, peers in jobs.items()
+    }
     with plot_style():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(9, 5), layout="constrained")
-        axes = figure.subplots()
-        width = 0.14
-        shown = [
-            [key for key in PEERS if "per_second" in job.get(key, {})] for job in jobs.values()
-        ]
-        for key in PEERS:
-            groups = [
-                (j + (keys.index(key) - (len(keys) - 1) / 2) * width, job[key]["per_second"])
-                for j, (keys, job) in enumerate(zip(shown, jobs.values(), strict=True))
-                if key in keys
-            ]
-            if groups:
-                places, heights = zip(*groups, strict=True)
-                bars = axes.bar(
-                    places, heights, width=0.92 * width, color=BARS[key], label=NAMES[key]
-                )
-                axes.bar_label(bars, fmt=_three_digits, padding=2, fontsize=10)
-        axes.set_yscale("log")
+        figure, axes = bars(groups, NAMES, _three_digits)
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, 0.1), 30 * high)
-        axes.set_xticks(range(len(jobs)), [JOBS[job] for job in jobs])
-        axes.tick_params(axis="x", which="both", length=0)
         axes.set_ylabel("Toys per second")
-        axes.legend(ncols=2, loc="upper left")
         figure.savefig(path)
 
 
@@ -310,26 +224,35 @@ def main() -> None:
     parser.add_argument(
         "--stock-blocks", type=int, default=2, help="of stock zfit + hepstats (2); 0 for none"
     )
-    parser.add_argument("--jobs", nargs="+", choices=JOBS, default=list(JOBS))
-    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
-    parser.add_argument(
-        "--roostats-python", default=sys.executable, help="an interpreter that has ROOT and numpy"
-    )
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
+    add_options(parser, JOBS, PEERS)
     options = parser.parse_args()
 
     jobs = {job: time_job(job, options) for job in options.jobs}
     where = machine()
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "toys.json").write_text(
-        json.dumps({"machine": where, "jobs": jobs}, indent=1) + "\n"
-    )
-    text = table(jobs, where)
-    (options.output / "toys.md").write_text(text)
+    write(options.output, "toys", {"machine": where, "jobs": jobs}, table(jobs, where))
     plot(jobs, options.output / "toys.png")
-    print(text)
     if wrong := _wrong(jobs):
         sys.exit("\n".join(wrong))
+
+
+def _cells(job: str, key: str, peer: Mapping[str, Any]) -> Sequence[str]:
+    """A row of the table, without the name."""
+    ratio, z = peer.get("ours_over_this"), peer.get("z")
+    wanted, met = target(job, key, peer)
+    return (
+        f"{peer['toys']:,}",
+        _three_digits(peer["per_second"]),
+        *(_three_digits(ratio[clock]) if ratio else "" for clock in ("wall_s", "cpu_s")),
+        wanted if met is None else f"{wanted}: {'met' if met else 'missed'}",
+        f"{peer['start_s']:.1f}",
+        f"{peer['first_call_s']:.1f}",
+        _with_error(*peer["best"]),
+        f"{z[0]:+.1f}" if z else "",
+        _with_error(*peer["q"]),
+        f"{z[1]:+.1f}" if z else "",
+        f"{peer['failed']}",
+        f"{peer['cpu_over_wall']:.2f}",
+    )
 
 
 def _wrong(jobs: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:

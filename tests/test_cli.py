@@ -83,7 +83,10 @@ def test_sources(capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["scan", "b2kag"], "unknown search 'b2kag'; there is b2kagg; did you mean 'b2kagg'?"),
+        (
+            ["scan", "b2kag"],
+            "unknown search 'b2kag'; there is b2kagg, b2ks; did you mean 'b2kagg'?",
+        ),
         (["generate", "nothing", "--out", "x.root"], "unknown search 'nothing'"),
         (["sources", "nothing"], "unknown search 'nothing'"),
         (["scan"], "Missing argument"),
@@ -262,10 +265,10 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         nan = float("nan")
         x = np.linspace(0.9, 1.1, 5)
         flat = np.full(5, 100.0)
-        channel = ChannelFit("K", "K", x, flat[1:], flat[1:], x, flat, flat, (), (0.9, 1.1))
-        region = (0.97, 1.03) if scan.blind else None
+        hidden = (0.97, 1.03) if scan.blind else None
+        channel = ChannelFit("K", "K", x, flat[1:], flat[1:], x, flat, flat, (), (0.9, 1.1), hidden)
         best = (nan, nan) if scan.blind else (1e-8, 5e-8)
-        return [Fit(1.01, "$B$", "", *best, (channel,), True, (), True, scan.blind, region)]
+        return [Fit(1.01, "$B$", "", *best, (channel,), True, (), True, scan.blind)]
 
     search = SimpleNamespace(
         asked=asked,
@@ -275,6 +278,8 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         interpret=real.interpret,
         masses=real.masses,
         OBSERVABLE_LABEL=real.OBSERVABLE_LABEL,
+        LEVEL=real.LEVEL,
+        METHOD=real.METHOD,
     )
     monkeypatch.setattr(searches, "load", lambda name: search)
     return search
@@ -460,3 +465,45 @@ def test_from_a_file_to_the_limits(tmp_path: Path, capsys: Capture) -> None:
         start = (out / name).read_bytes()[:8]
         assert start.startswith({"png": b"\x89PNG", "pdf": b"%PDF"}.get(name[-3:], b""))
         assert str(out / name) in text
+
+
+# -- lifetimes ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [["--ctau", "1"], ["--all"], ["--model", "scalar"]])
+def test_a_search_without_lifetimes_is_asked_for_none(
+    more: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    message = "b2kagg has no lifetimes: leave out --ctau, --all and --model"
+    assert refused(capsys, "scan", "b2kagg", *more, "--out", tmp_path) == message
+
+
+def test_all_lifetimes_are_not_one(tmp_path: Path, capsys: Capture) -> None:
+    told = refused(capsys, "scan", "b2ks", "--all", "--ctau", "1", "--out", tmp_path)
+    assert told.startswith("--all is for all lifetimes")
+
+
+def test_a_scan_of_lifetimes_goes_to_tables_plots_and_couplings(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    """One channel, three masses, all lifetimes; then its files are drawn and interpreted again."""
+    data, out = tmp_path / "events.root", tmp_path / "limits"
+    assert cli.main(["generate", "b2ks", "--seed", "2", "--out", str(data)]) == 0
+    text = f"scan b2ks --data {data} --channel Kplus_mumu --masses 0.25,0.6,2.4 --out {out}"
+    text += " --method asymptotic"
+    assert cli.main([*text.split(), "--all"]) == 0
+    assert "Kplus_mumu: 53 limits" in capsys.readouterr().out  # 17 lifetimes, two more at one mass
+    made = {
+        "limits.root",
+        "limits_Kplus_mumu.png",
+        *(f"exclusion_{m}_Kplus_mumu.{end}" for m in ("scalar", "alp") for end in ("json", "png")),
+    }
+    assert {path.name for path in out.iterdir()} == {"parts", *made}
+    again = tmp_path / "again"
+    assert cli.main(["plot", str(out / "limits.root"), "--out", str(again)]) == 0
+    text = f"interpret b2ks {out / 'limits.root'} --model scalar --out {again}"
+    assert cli.main(text.split()) == 0
+    found = {path.name for path in again.iterdir()}
+    assert found == {name for name in made if "alp" not in name and name != "limits.root"}
+    one = (out / "exclusion_scalar_Kplus_mumu.json").read_text()
+    assert (again / "exclusion_scalar_Kplus_mumu.json").read_text() == one

@@ -278,7 +278,7 @@ def scan(
         print(*sample.report, sep="\n", flush=True)
     asked: dict[str, Any] = {
         "level": search.LEVEL if level is None else level,
-        "masses": None if ranges is None else _hypotheses(search, ranges),
+        "masses": None if ranges is None else _hypotheses(search, ranges, chosen),
         "max_masses": max_masses,
         "blind": blind,
         "method": search.METHOD if method is None else method,
@@ -471,10 +471,12 @@ def _tell(paths: Iterable[Path]) -> None:
     print("written:", *(f"  {path}" for path in paths), sep="\n")
 
 
-def _hypotheses(search: Search, ranges: list[tuple[float, float | None]]) -> list[float]:
+def _hypotheses(
+    search: Search, ranges: list[tuple[float, float | None]], modes: list[str] | None
+) -> list[float]:
     masses: list[float] = []
     for low, high in ranges:
-        masses += [low] if high is None else search.masses(low=low, high=high).tolist()
+        masses += [low] if high is None else search.masses(low=low, high=high, modes=modes).tolist()
     return masses
 
 

@@ -28,7 +28,7 @@ from zfit_dark.profile import TESTS, CompiledLoss, Sample
 from zfit_dark.toys import Recipe
 
 FIRST_TOYS = 1000
-"""Toys with signal that a value of the parameter of interest starts with."""
+"""Most toys with signal that a value of the parameter of interest starts with."""
 
 _WITHOUT_SIGNAL = 4
 """Toys without signal for each with."""
@@ -96,6 +96,11 @@ class Toys:
         if self.most < FIRST_TOYS:
             raise InputError(f"most={self.most}: give at least {FIRST_TOYS} toys")
         toys.check_seed(self.seed)
+
+    @property
+    def first(self) -> int:
+        """Toys with signal that a value of the parameter of interest starts with."""
+        return int(np.clip(2.5 / self.precision**2, 200, FIRST_TOYS))
 
 
 class Data(NamedTuple):
@@ -182,7 +187,7 @@ def toy_limit(
     Raises:
         InputError: if toys cannot be drawn, or no guess is a number.
     """
-    search = _Search(ours, data, poi, qtilde, plan.seed, blind)
+    search = _Search(ours, data, poi, qtilde, plan, blind)
     wanted = plan.precision * np.append(_BAND_PRECISION, 1.0)
     values = _apart(guesses)
     if not values:
@@ -217,10 +222,11 @@ class _Search:
     """The toys drawn so far and what they say."""
 
     def __init__(
-        self, ours: CompiledLoss, data: Data, poi: Any, qtilde: bool, seed: int, blind: bool
+        self, ours: CompiledLoss, data: Data, poi: Any, qtilde: bool, plan: Toys, blind: bool
     ) -> None:
         self._ours, self._data, self._poi = ours, data, poi
-        self._qtilde, self._seed, self._blind = qtilde, seed, blind
+        self._qtilde, self._blind = qtilde, blind
+        self._seed, self._first = plan.seed, plan.first
         self._values: list[_Value] = []
         self._without = toys.recipe(ours, data.without, poi, data.sample)
         self._n_without = 0
@@ -233,11 +239,11 @@ class _Search:
         new = [self._value(poi) for poi in pois]
         self._values = sorted([*self._values, *new], key=lambda value: value.poi)
         for value in new:
-            self._more_with_signal(value, FIRST_TOYS)
+            self._more_with_signal(value, self._first)
         if self._n_without:
             self._look(new, range(self._n_without))
         else:
-            self.more_without(_WITHOUT_SIGNAL * FIRST_TOYS)
+            self.more_without(_WITHOUT_SIGNAL * self._first)
 
     def improve(self, limit: float, factor: float, target: int, alpha: float) -> None:
         """Draw where a limit needs it: at a new value, or more at the values on both sides of it.

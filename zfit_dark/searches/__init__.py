@@ -87,7 +87,12 @@ class Search(Protocol):
         """The simultaneous model of the modes with these candidates."""
 
     def masses(
-        self, step: float = ..., low: float | None = ..., high: float | None = ...
+        self,
+        step: float = ...,
+        low: float | None = ...,
+        high: float | None = ...,
+        *,
+        modes: Iterable[str] | None = ...,
     ) -> FloatArray:
         """The mass hypotheses, in GeV."""
 

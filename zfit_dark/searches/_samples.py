@@ -158,6 +158,19 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {what} {name!r}; there is {', '.join(names)}{guess}"
 
 
+def made_folder(path: Path) -> Path:
+    """A folder, made if it is not there.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be made ({why_not(error)})") from error
+    return path
+
+
 def why_not(error: OSError) -> str:
     """The words for an error of the file system."""
     if isinstance(error, FileExistsError | NotADirectoryError):

@@ -197,7 +197,13 @@ def _events_per_branching_fraction(mode: str, mass: float) -> float:
     return 2 * NUMBERS.n_bb.value * fraction.value * numbers.submode.value * efficiency
 
 
-def masses(step: float = 1.0, low: float | None = None, high: float | None = None) -> FloatArray:
+def masses(
+    step: float = 1.0,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    modes: Iterable[str] | None = None,
+) -> FloatArray:
     """The mass hypotheses, in GeV: each a number of resolutions above the one before.
 
     Those inside a veto are among them: a scan reports them as not scanned.
@@ -206,15 +212,18 @@ def masses(step: float = 1.0, low: float | None = None, high: float | None = Non
         step: Distance in units of the resolution.
         low: First mass; where the search begins if not given.
         high: No mass is above it; where the search ends if not given.
+        modes: Some of `MODES`; all have the same masses.
 
     Raises:
-        InputError: the step is not positive, or low and high are not a range within the search's.
+        InputError: the step is not positive, low and high are not a range within the search's, or a
+            mode is unknown.
 
     >>> masses(low=1.0, high=1.03).round(4).tolist()
     [1.0, 1.01, 1.02]
     """
     low = _LOW if low is None else low
     high = _HIGH if high is None else high
+    chosen_modes(modes, MODES)
     check_range(low, high, NAME, _LOW, _HIGH)
     return _RESOLUTION.grid(low, high, step)
 

@@ -26,7 +26,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial, reduce
 from itertools import pairwise
 from pathlib import Path
@@ -34,6 +34,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import zfit
 from pydantic import Field, model_validator
 from scipy.interpolate import PchipInterpolator
 
@@ -48,6 +49,8 @@ from zfit_dark.kinematics import (
     two_body_momentum,
 )
 from zfit_dark.likelihood import Likelihood
+from zfit_dark.pdf import DoubleCB, ModifiedMass
+from zfit_dark.profile import CompiledLoss
 from zfit_dark.results import (
     Exclusion,
     Fit,
@@ -77,7 +80,13 @@ from zfit_dark.searches._numbers import (
     load_numbers,
     table_of_sources,
 )
-from zfit_dark.searches._samples import chosen_modes, read_sample, unknown, write_pseudo_data
+from zfit_dark.searches._samples import (
+    chosen_modes,
+    made_folder,
+    read_sample,
+    unknown,
+    write_pseudo_data,
+)
 from zfit_dark.signal_shape import SignalShape
 from zfit_dark.theory import fermion_alp, flavour, scalar
 from zfit_dark.theory.exclusion import ExcludedInterval, excluded_intervals
@@ -96,7 +105,7 @@ WINDOW = 20.0
 PART = 100
 """Masses of a piece that is kept."""
 
-TOYS = Toys(precision=0.05, most=8_000)
+TOYS = Toys(precision=0.08, most=8_000)
 """Enough for a limit of a few events, of which the efficiency is known to 5 %."""
 
 _NODES = 80
@@ -446,7 +455,7 @@ def masses(
         InputError: the step is not positive, or low and high are not a range within the channels'.
 
     >>> masses(low=1.0, high=1.006, modes=["Kplus_mumu"]).round(4).tolist()
-    [1.0, 1.0016, 1.0032, 1.0048]
+    [1.0, 1.0015, 1.003, 1.0045]
     """
     chosen = chosen_modes(modes, MODES)
     first, last = _range_of(chosen)
@@ -506,7 +515,9 @@ def generate(
     expected = {mode: [(m, n, 1.0) for m, n in signals] for mode in chosen[:1]}
     if scalar is not None:
         for mode in chosen:
-            expected.setdefault(mode, []).append(_scalar_events(mode, *scalar))
+            signal = _scalar_events(mode, *scalar)
+            if signal[1] > 0:  # the channel is open
+                expected.setdefault(mode, []).append(signal)
     trees = {mode: _generated(mode, seed, expected.get(mode, [])) for mode in chosen}
     record = {
         "search": NAME,
@@ -877,7 +888,7 @@ def scan_lifetimes(
         "global_toys": 0,
         "progress": progress,
     }
-    folder = None if parts is None else Path(parts)
+    folder = None if parts is None else made_folder(Path(parts))
     if model is not None:
         hypotheses = _hypotheses(chosen, masses, max_masses)
         longest = max(_reach_of_long_lifetimes(_parts(mode)[1]) for mode in chosen)
@@ -1236,3 +1247,117 @@ def _check_poi(scan: Scan, *known: str) -> None:
         raise InputError(
             f"a scan of {scan.poi}; give one of {' or '.join(known)}, as {NAME} makes it"
         )
+
+
+# -- the K0S as a control -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A fitted peak.
+
+    Attributes:
+        variable: "M" or "M'".
+        mass: Its mass, in GeV.
+        mass_error: The uncertainty of that.
+        width_scale: Its width over that of the signal's table.
+        width_scale_error: The uncertainty of that.
+        events: Candidates in the peak.
+        events_error: The uncertainty of that.
+        valid: Whether the fit converged.
+    """
+
+    variable: str
+    mass: float
+    mass_error: float
+    width_scale: float
+    width_scale_error: float
+    events: float
+    events_error: float
+    valid: bool
+
+
+def control(data: Any, mode: str = "Kplus_pipi") -> list[Peak]:
+    """Validation: fit the K⁰_S that are left in M(ππ), in M and in M′.
+
+    In M′ the peak is that in M seen through `pdf.ModifiedMass`, on a background of its own. The
+    natural width of the K⁰_S, 7 × 10⁻¹⁵ GeV, is nothing beside the resolution: the peak is a
+    Breit–Wigner line of no width folded with it, which is the resolution itself.
+
+    Args:
+        data: A `Sample`, or what `read` takes.
+        mode: "Kplus_pipi" or "Kst0_pipi".
+
+    Returns:
+        The fits in M and in M′.
+
+    Raises:
+        InputError: the channel has no pions, or see `read`.
+    """
+    if mode not in NUMBERS.leftovers["KS"].events:
+        raise InputError(unknown("control channel", mode, NUMBERS.leftovers["KS"].events))
+    sample, _ = _sample(data, [mode])
+    low, high = (NUMBERS.leftovers["KS"].mass.value + x for x in (-_AROUND_KS, _AROUND_KS))
+    values = sample.values[mode]
+    values = values[(values >= low) & (values <= high)]
+    if not len(values):
+        raise InputError(f"{mode}: no candidate around the K⁰_S, {low:.3f} to {high:.3f} GeV")
+    edges = modified_mass([low, high], "pi").tolist()
+    return [
+        _control_fit("M", values, (low, high)),
+        _control_fit("M'", np.clip(modified_mass(values, "pi"), *edges), (edges[0], edges[1])),
+    ]
+
+
+_AROUND_KS = 0.05
+"""Half width of the control fit, in GeV."""
+
+
+def _control_fit(variable: str, values: FloatArray, limits: tuple[float, float]) -> Peak:
+    """The fit of the peak on a straight line."""
+    at = NUMBERS.leftovers["KS"].mass.value
+    position = modified_mass(at, "pi")
+    shape = _resolution("pipi").parameters(position)
+    width = shape["sigma"] * position / at  # of M, from that of M'
+    obs = zfit.Space(f"control_{variable}", *limits)
+    mass = zfit.Parameter("control_mass", at, at - 0.02, at + 0.02)
+    scale = zfit.Parameter("control_width_scale", 1.0, 0.1, 10.0)
+    sigma = zfit.ComposedParameter(
+        "control_sigma", lambda p: width * p["scale"], params={"scale": scale}, unpack_params=False
+    )
+    tails: dict[str, Any] = {name: shape[name] for name in dict(NUMBERS.tails)}
+    events = zfit.Parameter("control_events", 0.8 * len(values), 0.0)
+    if variable == "M":
+        peak = DoubleCB(mass, sigma, **tails, obs=obs, extended=events)
+    else:
+        in_mass = zfit.Space("control_mass_of_pair", *invariant_mass(limits, "pi"))
+        peak = ModifiedMass(
+            DoubleCB(mass, sigma, **tails, obs=in_mass), "pi", obs=obs, extended=events
+        )
+    backgrounds = [
+        zfit.pdf.Bernstein(
+            obs, coefficients, extended=zfit.Parameter(f"control_background_{i}", 5.0, 0.0)
+        )
+        for i, coefficients in enumerate(([1.0, 0.0], [0.0, 1.0]))
+    ]
+    ours = CompiledLoss(
+        zfit.loss.ExtendedUnbinnedNLL(
+            zfit.pdf.SumPDF([peak, *backgrounds]), zfit.Data.from_numpy(obs=obs, array=values)
+        )
+    )
+    start = ours.values()[None]
+    found = ours.fit(ours.observed(), start, np.ones(start.shape, bool))
+    theta = found.theta[0]
+    bend = ours.evaluate(found.theta, ours.observed())[2][0]
+    errors = np.sqrt(np.diag(np.linalg.pinv(bend)))
+    at_mass, at_scale, at_events = (ours.index(each) for each in (mass, scale, events))
+    return Peak(
+        variable,
+        mass=float(theta[at_mass]),
+        mass_error=float(errors[at_mass]),
+        width_scale=float(theta[at_scale]),
+        width_scale_error=float(errors[at_scale]),
+        events=float(theta[at_events]),
+        events_error=float(errors[at_events]),
+        valid=bool(found.converged[0]),
+    )

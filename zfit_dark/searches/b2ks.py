@@ -108,6 +108,9 @@ PART = 100
 TOYS = Toys(precision=0.08, most=8_000)
 """Enough for a limit of a few events, of which the efficiency is known to 5 %."""
 
+_SHORT_OF_THE_END = 1e-3
+"""Of the kinematic end, in GeV, hypotheses end."""
+
 _NODES = 80
 """Masses of the table of the resolution."""
 
@@ -294,13 +297,11 @@ def mass_range(mode: str) -> tuple[float, float]:
         mode: One of `MODES`.
 
     >>> [round(mass, 3) for mass in mass_range("Kst0_pipi")]
-    [0.279, 4.379]
+    [0.279, 4.383]
     """
     kaon, final = _parts(mode)
     low = max(2 * daughter_mass(_daughter(final)), NUMBERS.lowest_mass.value)
-    end = (
-        flavour.kinematic_end(kaon) - 1e-3 * NUMBERS.final_states[final].resolution.coefficients[0]
-    )
+    end = flavour.kinematic_end(kaon) - _SHORT_OF_THE_END
     return low, min(end, NUMBERS.highest_mass.value)
 
 
@@ -359,7 +360,7 @@ def efficiency(mode: str, mass: float, ctau: float) -> float:
         InputError: the channel is unknown, or mass or lifetime not positive and finite.
 
     >>> round(efficiency("Kplus_mumu", 1.0, 1.0), 3)
-    0.239
+    0.246
     """
     chosen_modes(mode, MODES)
     for name, value, unit in (("mass", mass, "GeV"), ("lifetime", ctau, "cm")):

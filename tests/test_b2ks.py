@@ -15,6 +15,7 @@ from zfit_dark.errors import InputError
 from zfit_dark.kinematics import invariant_mass, modified_mass
 from zfit_dark.results import LifetimeScan, Scan
 from zfit_dark.searches import Sample, b2ks, masses_to_show
+from zfit_dark.searches.b2ks import limits, signal
 from zfit_dark.theory import scalar
 
 MODE = "Kplus_mumu"
@@ -63,7 +64,7 @@ def test_efficiency_is_that_of_the_formula(mass: float, ctau: float, least: floa
     energy = (B_PLUS**2 + mass**2 - K_PLUS**2) / (2 * B_PLUS)
     boost = np.sqrt(energy**2 - mass**2) / mass
     length = np.sqrt(boost**2 + 0.095**2) * ctau
-    whole, outer = float(b2ks._EFFICIENCY["mumu"](mass)), float(b2ks._OUTER(mass))
+    whole, outer = float(signal.EFFICIENCY["mumu"](mass)), float(signal.OUTER(mass))
     wanted = whole * (np.exp(-least / length) + 0.0018) / (1 + length / outer)
     assert b2ks.efficiency(MODE, mass, ctau) == pytest.approx(wanted, rel=1e-12)
     events = 2 * 1.98e8 * 0.514 * wanted
@@ -93,13 +94,13 @@ def test_empty_windows_follow_the_published_limits(published: Path, final: str) 
     for ctau in b2ks.LIFETIMES[(b2ks.LIFETIMES >= 0.05) & (b2ks.LIFETIMES <= 100)]:
         (file,) = (f for f in (published / f"bk{final}").iterdir() if float(f.stem) == ctau)
         table = np.loadtxt(file, delimiter=",", skiprows=1)
-        masses, limits = table[np.argsort(table[:, 0])].T
+        masses, upper = table[np.argsort(table[:, 0])].T
         low, high = b2ks.mass_range(f"Kplus_{final}")
         for i in range(0, len(masses), 5):
             special = any(a - 0.03 < masses[i] < b + 0.03 for a, b in SPECIAL[final])
             if special or not low <= masses[i] <= high:
                 continue
-            theirs = np.median(limits[max(i - 20, 0) : i + 21])  # most windows are empty
+            theirs = np.median(upper[max(i - 20, 0) : i + 21])  # most windows are empty
             ours = -np.log(0.05) / b2ks.signal_events(f"Kplus_{final}", masses[i], float(ctau))
             assert 0.5 < ours / theirs < 2.0, (masses[i], ctau)
             compared += 1
@@ -150,8 +151,8 @@ def test_hypotheses_are_half_a_resolution_apart(mode: str) -> None:
     low, high = b2ks.mass_range(mode)
     assert masses[0] >= low
     assert masses[-1] <= high
-    shape = b2ks._resolution(final)
-    positions = modified_mass(masses, b2ks._daughter(final))
+    shape = signal.resolution(final)
+    positions = modified_mass(masses, signal.daughter_of(final))
     np.testing.assert_allclose(
         np.diff(positions) / shape.sigma(positions[:-1]), 0.5, rtol=1e-6, atol=0
     )
@@ -164,7 +165,7 @@ def test_resolution_is_that_of_the_published_grid() -> None:
     c = (0.5387, 4.6002, -2.9219, 0.9870, -0.1036, -0.0001)
     for mass in (0.22, 1.0, 2.0, 4.5):
         wanted = sum(a * mass**k for k, a in enumerate(c))
-        found = 1e3 * b2ks._resolution("mumu").sigma(modified_mass(mass, "mu"))
+        found = 1e3 * signal.resolution("mumu").sigma(modified_mass(mass, "mu"))
         assert found == pytest.approx(wanted, rel=1e-4)
 
 
@@ -185,15 +186,15 @@ def test_pseudo_data_have_peaks_where_something_is_left() -> None:
     phi = np.abs(made["Kplus_KK"] - 1.019461) < 0.015
     assert phi.sum() < 15  # 60 before the harder selection
     for mode, masses in made.items():
-        low, high = b2ks._candidates(mode)
+        low, high = signal.candidate_range(mode)
         assert ((masses >= low) & (masses <= high)).all()
 
 
 def test_signals_are_injected_into_the_first_channel_or_into_all() -> None:
     plain = b2ks.generate(1)
-    signal = b2ks.generate(1, inject=[(2.0, 400.0)], modes=[MODE, "Kst0_mumu"])
-    assert len(signal["Kst0_mumu"]) == len(plain["Kst0_mumu"])
-    more = len(signal[MODE]) - len(plain[MODE])
+    found = b2ks.generate(1, inject=[(2.0, 400.0)], modes=[MODE, "Kst0_mumu"])
+    assert len(found["Kst0_mumu"]) == len(plain["Kst0_mumu"])
+    more = len(found[MODE]) - len(plain[MODE])
     assert abs(more - 400) < 5 * 20  # Poisson: 1 in 2 million
     tied = b2ks.generate(1, scalar=(0.6, 1.5e-3))
     ctau = scalar.lifetime_ctau_cm(0.6, 1.5e-3)
@@ -311,7 +312,7 @@ def test_channels_combined_are_as_good_as_their_sum_of_signals() -> None:
 
 def test_the_same_command_goes_on(sample: Sample, tmp_path: Path, monkeypatch: Any) -> None:
     masses = np.linspace(2.0, 2.2, 5)
-    monkeypatch.setattr(b2ks, "PART", 2)
+    monkeypatch.setattr(limits, "PART", 2)
     asked: dict[str, Any] = {
         "modes": [MODE], "masses": masses, "method": "asymptotic", "progress": False,
         "parts": tmp_path,
@@ -407,7 +408,7 @@ def test_the_kaon_is_given_back_in_mass_and_in_modified_mass(sample: Sample) -> 
 
 
 def test_a_channel_of_pairs_knows_where_a_mass_is() -> None:
-    shape = b2ks._resolution("pipi")
+    shape = signal.resolution("pipi")
     channel = ShapeChannel("pipi", [], (0.0, 3.0), shape, 1.0, window=20.0, daughter="pi")
     assert channel.threshold == pytest.approx(2 * PION, rel=1e-6)
     assert channel.position(1.0) == pytest.approx(np.sqrt(1 - 4 * PION**2), rel=1e-9)

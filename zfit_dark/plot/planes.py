@@ -335,7 +335,7 @@ def lifetimes(result: LifetimeScan, channel: str, *, mass_label: str = r"$m_S$ [
     if not np.any(drawn):
         raise InputError(f"{channel} holds no limit to draw; choose another channel")
     figure = Figure(figsize=(10, 7))
-    ax = figure.add_axes((0.115, 0.115, 0.73, 0.755))
+    ax = figure.add_axes((0.115, 0.115, 0.70, 0.755))
     dress(ax)
     ax.set_yscale("log")
     rows = _rows(result.lifetimes)
@@ -366,9 +366,10 @@ def lifetimes(result: LifetimeScan, channel: str, *, mass_label: str = r"$m_S$ [
     ax.set_ylim(rows[0, 0], rows[-1, 1])
     ax.set_xlabel(mass_label)
     ax.set_ylabel(_LIFETIME_LABEL)
-    bar = figure.colorbar(cells, cax=figure.add_axes((0.86, 0.115, 0.025, 0.755)))
+    bar = figure.colorbar(cells, cax=figure.add_axes((0.83, 0.115, 0.025, 0.755)))
     bar.ax.tick_params(labelsize=16, labelfontfamily=STYLE["font.family"])
-    bar.set_label(_limit_label(scans[0]))
+    limited, _, at_level = _limit_label(scans[0]).rpartition(" at ")
+    bar.set_label(f"{limited}\nat {at_level}", loc="center", fontsize=15)
     _draw_header(ax, channel, result)
     return ax
 

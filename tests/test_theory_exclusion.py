@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from zfit_dark.errors import InputError
 from zfit_dark.theory import scalar
-from zfit_dark.theory.exclusion import ExcludedInterval, excluded_intervals
+from zfit_dark.theory.exclusion import ExcludedInterval, excluded_interval
 
 NAN = float("nan")
 LIFETIMES = [0.001, 0.01, 0.1, 1.0, 10.0, 100.0]
@@ -44,7 +44,7 @@ def test_interval_with_a_crossing_at_both_ends() -> None:
     # the prediction is 1e-7 / cτ; the limit is 1e-8 cτ from 1 to 10 cm: they meet at √10 cm;
     # it is 1e-8 (cτ / 0.1)^-5 from 0.01 to 0.1 cm: they meet at 10^-1.5 cm
     limits = [1e-3, 1e-3, 1e-8, 1e-8, 1e-7, 1e-7]
-    (interval,) = excluded_intervals(bf, ctau, RANGE, LIFETIMES, limits)
+    (interval,) = excluded_interval(bf, ctau, RANGE, LIFETIMES, limits)
     assert interval.low == pytest.approx(10**-4.25, rel=1e-10)
     assert interval.high == pytest.approx(10**-3.25, rel=1e-10)
     assert interval.low_edge == interval.high_edge == "crossing"
@@ -52,7 +52,7 @@ def test_interval_with_a_crossing_at_both_ends() -> None:
 
 def test_ends_of_the_lifetimes_and_of_the_range_are_told() -> None:
     low = [1e-30] * 6
-    assert excluded_intervals(bf, ctau, RANGE, LIFETIMES, low) == [
+    assert excluded_interval(bf, ctau, RANGE, LIFETIMES, low) == [
         ExcludedInterval(
             pytest.approx(1e-5, rel=1e-10),
             pytest.approx(10**-2.5, rel=1e-10),
@@ -60,14 +60,14 @@ def test_ends_of_the_lifetimes_and_of_the_range_are_told() -> None:
             "lifetimes",
         )
     ]
-    assert excluded_intervals(bf, ctau, (1e-4, 1e-3), LIFETIMES, low) == [
+    assert excluded_interval(bf, ctau, (1e-4, 1e-3), LIFETIMES, low) == [
         ExcludedInterval(pytest.approx(1e-4), pytest.approx(1e-3), "range", "range")
     ]
 
 
 def test_a_lifetime_without_limit_is_a_gap() -> None:
     limits = [1e-30, 1e-30, NAN, 1e-30, 1e-30, NAN]
-    assert excluded_intervals(bf, ctau, RANGE, LIFETIMES, limits) == [
+    assert excluded_interval(bf, ctau, RANGE, LIFETIMES, limits) == [
         # from 10 to 1 cm, and from 0.01 to 0.001 cm
         ExcludedInterval(pytest.approx(10**-4.5), pytest.approx(1e-4), "lifetimes", "lifetimes"),
         ExcludedInterval(pytest.approx(1e-3), pytest.approx(10**-2.5), "lifetimes", "lifetimes"),
@@ -83,16 +83,16 @@ def test_a_lifetime_without_limit_is_a_gap() -> None:
     ],
 )
 def test_nothing_is_excluded(limits: list[float]) -> None:
-    assert excluded_intervals(bf, ctau, RANGE, LIFETIMES, limits) == []
+    assert excluded_interval(bf, ctau, RANGE, LIFETIMES, limits) == []
     if not np.isnan(limits).any():
-        beyond = excluded_intervals(bf, ctau, (0.1, 1.0), LIFETIMES, [1e-30] * 6)
+        beyond = excluded_interval(bf, ctau, (0.1, 1.0), LIFETIMES, [1e-30] * 6)
         assert beyond == []
 
 
 def test_two_intervals() -> None:
     # strong limits at 0.01 and at 10 cm, weak ones between
     limits = [1e-3, 1e-8, 1e-3, 1e-3, 1e-10, 1e-3]
-    first, second = excluded_intervals(bf, ctau, RANGE, LIFETIMES, limits)
+    first, second = excluded_interval(bf, ctau, RANGE, LIFETIMES, limits)
     assert ctau(first.low) > 10.0 > ctau(first.high)
     assert ctau(second.low) > 0.01 > ctau(second.high)
     assert {first.low_edge, first.high_edge, second.low_edge, second.high_edge} == {"crossing"}
@@ -104,7 +104,7 @@ def test_no_interval_is_too_narrow(depth: float) -> None:
     lifetime = 0.0123456
     prediction = 10.0 * 1e-8 / lifetime
     limits = [1.0, prediction * (1 - depth), 1.0]
-    (interval,) = excluded_intervals(bf, ctau, RANGE, [0.001, lifetime, 1.0], limits)
+    (interval,) = excluded_interval(bf, ctau, RANGE, [0.001, lifetime, 1.0], limits)
     node = math.sqrt(1e-8 / lifetime)
     assert interval.low < node < interval.high
     assert interval.high / interval.low - 1 < 2 * depth
@@ -125,7 +125,7 @@ def test_dense_grid_finds_the_same(
     lifetimes = [10**t for t in sorted(lifetimes)]
     limit = st.one_of(st.just(NAN), st.floats(-16, 0).map(lambda e: 10**e))
     limits = [data.draw(limit) for _ in lifetimes]
-    found = excluded_intervals(bf, lambda g: 1e-8 * g**power, RANGE, lifetimes, limits)
+    found = excluded_interval(bf, lambda g: 1e-8 * g**power, RANGE, lifetimes, limits)
     for before, after in pairwise(found):
         assert before.high < after.low
     couplings = np.geomspace(*RANGE, 3001)
@@ -164,7 +164,7 @@ def test_functions_that_are_no_powers() -> None:
     def with_floor(g: np.ndarray) -> np.ndarray:
         return 1e-8 / g**2 + 0.005
 
-    (interval,) = excluded_intervals(saturating, with_floor, RANGE, LIFETIMES, limits)
+    (interval,) = excluded_interval(saturating, with_floor, RANGE, LIFETIMES, limits)
     g = np.geomspace(*RANGE, 400_001)
     log_limit = np.interp(
         np.log(with_floor(g)), np.log(LIFETIMES), np.log(limits), left=np.inf, right=np.inf
@@ -177,11 +177,11 @@ def test_functions_that_are_no_powers() -> None:
 
 def test_a_prediction_of_zero_and_an_endless_lifetime_exclude_nothing() -> None:
     limits = [1e-9] * 6
-    assert excluded_intervals(np.zeros_like, ctau, RANGE, LIFETIMES, limits) == []
+    assert excluded_interval(np.zeros_like, ctau, RANGE, LIFETIMES, limits) == []
     stable = lambda g: np.full_like(g, np.inf)  # noqa: E731
-    assert excluded_intervals(bf, stable, RANGE, LIFETIMES, limits) == []
+    assert excluded_interval(bf, stable, RANGE, LIFETIMES, limits) == []
     # a coupling below which the mode is closed and the particle stable
-    (interval,) = excluded_intervals(
+    (interval,) = excluded_interval(
         lambda g: np.where(g < 2e-4, 0.0, bf(g)),
         lambda g: np.where(g < 1.5e-4, np.inf, ctau(g)),
         RANGE,
@@ -221,7 +221,7 @@ def test_bad_input_is_refused(change: dict[str, object], message: str) -> None:
         "limits": [1e-7] * 6,
     }
     with pytest.raises(InputError, match=message):
-        excluded_intervals(**{**arguments, **change})
+        excluded_interval(**{**arguments, **change})
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +244,7 @@ def test_dark_scalar_from_published_limits(published: dict[float, np.ndarray]) -
     limits = [limit if abs(m - mass) < half_step else NAN for m, limit in nearest]
     assert len(limits) == 19
     fraction = scalar.decay_fraction("mumu", mass)
-    (interval,) = excluded_intervals(
+    (interval,) = excluded_interval(
         lambda theta: scalar.branching_fraction("Kplus", mass, theta) * fraction,
         lambda theta: scalar.lifetime_ctau_cm(mass, theta),
         (1e-6, 1.0),

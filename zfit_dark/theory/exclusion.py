@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     IntArray = NDArray[np.int64]
     Curve = Callable[[FloatArray], ArrayLike]
 
-__all__ = ["Edge", "ExcludedInterval", "excluded_intervals"]
+__all__ = ["Edge", "ExcludedInterval", "excluded_interval"]
 
 Edge: TypeAlias = Literal["crossing", "lifetimes", "range"]
 """What ends an interval: "crossing", where the prediction meets the limit; "lifetimes", beyond
@@ -47,7 +47,7 @@ class ExcludedInterval(NamedTuple):
     high_edge: Edge
 
 
-def excluded_intervals(
+def excluded_interval(
     branching_fraction: Curve,
     ctau_cm: Curve,
     coupling_range: tuple[float, float],
@@ -82,7 +82,7 @@ def excluded_intervals(
 
     A limit of 1e-7 at lifetimes from 0.1 to 10 cm:
 
-    >>> excluded_intervals(
+    >>> excluded_interval(
     ...     lambda g: 0.1 * g**2, lambda g: 1e-6 / g**2, (1e-4, 1e-1), [0.1, 10.0], [1e-7, 1e-7]
     ... )
     [ExcludedInterval(low=0.00100..., high=0.00316..., low_edge='crossing', high_edge='lifetimes')]

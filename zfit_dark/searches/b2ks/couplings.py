@@ -11,7 +11,7 @@ from zfit_dark.errors import InputError
 from zfit_dark.results import Exclusion, Interval, LifetimeScan, Skipped
 from zfit_dark.searches._samples import unknown
 from zfit_dark.searches.b2ks.signal import MODELS, MODES, NUMBERS, kaon_and_final, theory_of
-from zfit_dark.theory.exclusion import ExcludedInterval, excluded_intervals
+from zfit_dark.theory.exclusion import ExcludedInterval, excluded_interval
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def interpret(
             "expected": result.expected_at(name, mass)[:, 2],
         }
         for which, of_which in limits.items():
-            intervals = excluded_intervals(
+            intervals = excluded_interval(
                 lambda g: per_coupling2 * g**2,  # noqa: B023 (used at once)
                 lambda g: unit_ctau / g**2,  # noqa: B023
                 coupling.reach,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import zfit
 from scipy.optimize import brentq
-from scipy.stats import poisson
+from scipy.special import xlogy
+from scipy.stats import norm, poisson
 
 import zfit_dark as zd
 from zfit_dark.channel import ShapeChannel, bernstein
@@ -242,3 +243,45 @@ def test_fits_of_toys_of_few_events_converge(empty_window):
     assert limit.warnings == ()
     inside = seen(empty_window)
     assert limit.observed * inside == pytest.approx(-np.log(0.05), rel=0.02)
+
+
+# -- few counts in signal region and sideband, asymptotic -----------------------------------
+
+
+def asymptotic_by_hand(on, off, tau):
+    """95 % CLs limit on s of on ~ P(s + b), off ~ P(tau b), from closed forms; s not negative."""
+
+    def minus_two_log(n, m, s):
+        total = n + m - (1 + tau) * s
+        b = (total + np.sqrt(total**2 + 4 * (1 + tau) * s * m)) / (2 * (1 + tau))
+        return 2 * (s + b - xlogy(n, s + b) + tau * b - xlogy(m, tau * b))
+
+    def q(n, m, s):
+        best = max(n - m / tau, 0.0)
+        return 0.0 if s <= best else max(minus_two_log(n, m, s) - minus_two_log(n, m, best), 0.0)
+
+    b = (on + off) / (1 + tau)
+
+    def beyond(s):
+        seen, asimov = q(on, off, s), q(b, tau * b, s)
+        if seen <= asimov:
+            tails = norm.sf(np.sqrt(seen)), norm.sf(np.sqrt(seen) - np.sqrt(asimov))
+        else:
+            root = 2 * np.sqrt(asimov)
+            tails = norm.sf((seen + asimov) / root), norm.sf((seen - asimov) / root)
+        return tails[0] / tails[1] - 0.05
+
+    return brentq(beyond, max(on - off / tau, 0.0) + 0.01, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("on", "off", "tau"), [(0, 5, 0.2), (1, 2, 0.2), (0, 0, 1.0), (2, 0, 3.0), (3, 1, 0.5)]
+)
+def test_asymptotic_limits_of_few_counts_with_a_sideband(on, off, tau):
+    """Best fits on the edge of the parameters, infinite slopes: a limit comes out all the same."""
+    poi, background = parameter(1.0, 0, 1000), parameter(1.0, 0, 1000)
+    shares = [1 / (1 + tau), tau / (1 + tau)]
+    loss = loss_of(channel([on, off], ([1.0, 0.0], poi), (shares, background)))
+    limit = zd.upper_limit(loss, poi)
+    assert limit.valid
+    assert limit.observed == pytest.approx(asymptotic_by_hand(on, off, tau), rel=1e-3)

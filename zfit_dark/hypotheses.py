@@ -83,7 +83,9 @@ def fitted(
     if qtilde and converged[1] and found.fits.theta[0, ours.index(poi)] < 0:
         again = ask(start=found.fits.theta[1], not_below=0.0)
         if again.fits.converged.all():
-            return again._replace(fits=found.fits) if converged.all() else again
+            if not converged.all():
+                return again
+            return again._replace(fits=found.fits, poi_error=found.poi_error)
     if converged[int(at_zero_only) :].all():
         return found
     both, index = np.stack([start] * 2), ours.index(poi)

@@ -108,7 +108,7 @@ def branching_ratio_per_coupling_squared(
         InputError: if the mode is unknown, or a mass not positive and finite.
 
     >>> round(branching_ratio_per_coupling_squared("Kplus", 0.3), 2)
-    0.62
+    0.6
     """
     ratio = flavour.branching_ratio_per_g_bs_squared(mode, mass, inputs=inputs)
     log = 2.0 * math.log(inputs.scale / inputs.top_mass)

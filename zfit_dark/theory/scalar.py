@@ -117,7 +117,7 @@ def branching_ratio_per_coupling_squared(
         InputError: if the mode is unknown, or a mass not positive and finite.
 
     >>> round(branching_ratio_per_coupling_squared("Kplus", 1.0), 3)
-    0.448
+    0.447
     """
     ratio = flavour.branching_ratio_per_g_bs_squared(mode, mass, inputs=inputs)
     return as_given(ratio * (3.0 * yukawa.top_loop(inputs)) ** 2)

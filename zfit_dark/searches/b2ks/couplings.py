@@ -60,14 +60,9 @@ def interpret(
             "expected": result.expected_at(name, mass)[:, 2],
         }
         for which, of_which in limits.items():
-            intervals = excluded_interval(
-                lambda g: per_coupling2 * g**2,  # noqa: B023 (used at once)
-                lambda g: unit_ctau / g**2,  # noqa: B023
-                coupling.reach,
-                result.lifetimes,
-                of_which,
+            found[which].append(
+                _excluded(per_coupling2, unit_ctau, coupling.reach, result.lifetimes, of_which)
             )
-            found[which].append(tuple(_interval(each) for each in intervals))
         used.append(mass)
         valid.append(_is_valid(result, name, mass))
     modes = [name] if name in MODES else result.scans[name][0].provenance["settings"]["modes"]
@@ -87,6 +82,37 @@ def interpret(
         skipped=tuple(Skipped(mass, reason) for mass, reason in skipped.items()),
         provenance=result.scans[name][0].provenance,
     )
+
+
+def _excluded(
+    per_coupling2: float,
+    unit_ctau: float,
+    reach: tuple[float, float],
+    lifetimes: FloatArray,
+    limits: FloatArray,
+) -> tuple[Interval, ...]:
+    """The excluded couplings of a mass.
+
+    Args:
+        per_coupling2: The prediction over the square of the coupling.
+        unit_ctau: The lifetime times that square, in cm.
+        reach: Couplings that make sense.
+        lifetimes: Of the limits, in cm.
+        limits: One a lifetime.
+    """
+    # those with a lifetime that was scanned, and a little more on both sides
+    low, high = 0.99 * np.sqrt(unit_ctau / lifetimes[-1]), 1.01 * np.sqrt(unit_ctau / lifetimes[0])
+    low, high = max(low, reach[0]), min(high, reach[1])
+    if not low < high:
+        return ()
+    found = excluded_interval(
+        lambda g: per_coupling2 * g**2,
+        lambda g: unit_ctau / g**2,
+        (float(low), float(high)),
+        lifetimes,
+        limits,
+    )
+    return tuple(_interval(each) for each in found)
 
 
 class _Coupling(NamedTuple):

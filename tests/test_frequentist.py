@@ -344,7 +344,7 @@ def test_toys_that_cannot_be_fitted_are_counted(high, monkeypatch, failing, vali
         return fits._replace(lowest=np.where(lost, np.nan, fits.lowest))
 
     monkeypatch.setattr(toys, "fitted", fitted)
-    limit, by_toys = found(high.loss, high.mu, Toys(precision=0.2, most=1000))
+    limit, by_toys = found(high.loss, high.mu, Toys(precision=0.05, most=1000))
     assert by_toys.failed == pytest.approx(failing * by_toys.toys, rel=0.02)
     assert f"the fits of {by_toys.failed} of {by_toys.toys} toys did not converge" in limit.warnings
     assert limit.valid is valid

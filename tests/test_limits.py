@@ -194,6 +194,26 @@ def test_holes_with_the_yield_in_the_full_range(windowed):
     assert limit.expected[2] == pytest.approx(49.95, rel=3e-3)
 
 
+def test_holes_with_the_yield_in_the_fit_range():
+    """The reference of another tool; the yield counts what is outside the hole."""
+    obs = zfit.Space("x", jobs.LOW, jobs.HIGH)
+    hole = [(0.48, 0.52)]
+    mass = zfit.Parameter("hole_mass", 0.45, floating=False)
+    n_sig = zfit.Parameter("hole_n_sig", 1.0, 0, 400)
+    n_bkg = zfit.Parameter("hole_n_bkg", 4500.0, 0, 20000)
+    coefficients = [zfit.Parameter(f"hole_a{i}", a, -2, 2) for i, a in ((1, -0.4), (2, 0.05))]
+    peak = zd.pdf.DoubleCB(mass, *jobs.SHAPE.values(), obs=obs)
+    smooth = zfit.pdf.Chebyshev(obs, coefficients)
+    model = zfit.pdf.SumPDF(
+        [zd.pdf.Vetoed(peak, hole, extended=n_sig), zd.pdf.Vetoed(smooth, hole, extended=n_bkg)]
+    )
+    seen = jobs.pseudo_data()[0]
+    data = zfit.Data.from_numpy(obs=obs, array=seen[(seen < 0.48) | (seen > 0.52)])
+    limit = zd.upper_limit(zfit.loss.ExtendedUnbinnedNLL(model, data), n_sig)
+    assert limit.observed == pytest.approx(45.34, rel=3e-3)
+    assert limit.expected[2] == pytest.approx(49.27, rel=3e-3)
+
+
 def test_a_blind_limit_does_not_depend_on_the_signal_region(windowed):
     """Candidates that are moved about under the signal change nothing that a blind limit says."""
     data = jobs.pseudo_data()[0]

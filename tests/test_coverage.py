@@ -134,7 +134,7 @@ MARKS = {
 
 @pytest.mark.parametrize("b", [pytest.param(b, marks=MARKS[b]) for b in REACH])
 def test_limits_by_toys_cover_any_signal(limits, b):
-    """All within 4 errors: of 100 limits, 1 set of seeds in 150 has one that is not.
+    """Every signal within 4 errors, 500 signals within 2: 1 set of seeds in 20 fails the latter.
 
     A limit that is too small by its error misses signals with the probability of its count more.
     """
@@ -143,10 +143,10 @@ def test_limits_by_toys_cover_any_signal(limits, b):
     assert np.all(np.diff(values) > 0)
     exact = np.array([closed_form(n, b) for n in range(first, first + len(found))])
     assert np.all(np.abs(values - exact) < FAR * errors)
-    for signals in (just_above(values), np.linspace(0.1, REACH[b], 500)):
+    for signals, far in ((just_above(values), FAR), (np.linspace(0.1, REACH[b], 500), 2.0)):
         below = np.searchsorted(values, signals) - 1
         error = np.where(below < 0, 0.0, errors[below] * poisson.pmf(first + below, signals + b))
-        assert np.all(coverage(signals, b, values, first) >= 0.95 - FAR * error)
+        assert np.all(coverage(signals, b, values, first) >= 0.95 - far * error)
 
 
 # ------------------------------------------------------------------ a sideband

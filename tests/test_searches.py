@@ -73,6 +73,13 @@ def test_a_search_holds_what_the_protocol_says(name: str) -> None:
     assert searches.title(name) == search.TITLE
 
 
+def test_a_search_names_the_mass_that_it_scans() -> None:
+    assert searches.mass_label("b2kagg") == "$m_a$ [GeV]"
+    assert searches.mass_label("b2ks") == "$m_S$ [GeV]"
+    with pytest.raises(InputError, match="unknown search"):
+        searches.mass_label("b2x")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_shipped_number_has_unit_source_and_status(name: str) -> None:
     assert numbers_without_source({"a": {"value": 1.0}, "b": ["2"]}) == [".a.value", ".b[0]"]

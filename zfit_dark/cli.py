@@ -446,11 +446,15 @@ def _coupling(search: Search, scan: Scan, folder: Path) -> list[Path]:
 
 def _plots(scan: Scan, folder: Path, *, p_values: bool = True) -> list[Path]:
     """Draw limits and, unless the scan is blind, p-values, each as PNG and PDF."""
-    from zfit_dark import plot
+    from zfit_dark import plot, searches
 
-    drawn = {f"limit_{scan.poi}": plot.brazil(scan)}
+    made_by = scan.provenance.get("search")
+    label: dict[str, Any] = {}  # a scan of one's own has the label of the plot
+    if made_by in searches.names():
+        label = {"mass_label": searches.mass_label(str(made_by))}
+    drawn = {f"limit_{scan.poi}": plot.brazil(scan, **label)}
     if p_values and not scan.blind:
-        drawn["p0"] = plot.p_values(scan)
+        drawn["p0"] = plot.p_values(scan, **label)
     written = []
     for name, axes in drawn.items():
         paths = [folder / f"{name}.png", folder / f"{name}.pdf"]

@@ -192,6 +192,16 @@ def title(name: str) -> str:
     return str(read_yaml(data_file(name))["title"])
 
 
+def mass_label(name: str) -> str:
+    """The mass that a search scans, as an axis names it; its module is not loaded for that.
+
+    Raises:
+        InputError: there is no search of this name.
+    """
+    _check(name)
+    return str(read_yaml(data_file(name))["mass_label"])
+
+
 def masses_to_show(scan: Scan, count: int) -> list[float]:
     """Up to ``count`` masses of a scan: the most significant one, and others spread evenly.
 

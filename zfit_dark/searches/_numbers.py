@@ -85,6 +85,22 @@ class Shape(Sourced):
         return self
 
 
+class Background(Sourced):
+    """Smooth background: events, and the Bernstein coefficients of their density."""
+
+    events: Annotated[Finite, Field(ge=0)]
+    coefficients: Annotated[list[Annotated[Finite, Field(ge=0)]], Field(min_length=1)]
+
+
+class Selection(Record):
+    """The two variables of a B candidate: what is selected, and their resolutions."""
+
+    mbc: Range
+    delta_e: Range
+    mbc_resolution: Number
+    delta_e_resolution: Number
+
+
 def _check_table(mass: list[float], columns: dict[str, list[float]]) -> None:
     if len(mass) < 2 or any(b <= a for a, b in pairwise(mass)):
         raise ValueError("mass must hold two or more ascending numbers")

@@ -6,7 +6,7 @@ import difflib
 import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +95,36 @@ def read_sample(
         report.append(f"pseudo-data, {record['search']} with seed {record['seed']}")
     settings = {"branch": branch, "trees": dict(trees or {}), "cut": cut}
     return Sample(read.values, tuple(report), read.inputs, settings, record)
+
+
+def sample_of(
+    data: Any, modes: Iterable[str] | None, read: Callable[..., Sample]
+) -> tuple[Sample, tuple[str, ...]]:
+    """The candidates and the modes to take of them.
+
+    Args:
+        data: A `Sample`, or what ``read`` takes.
+        modes: Some of those there are; None for all.
+        read: That of the search.
+    """
+    if not isinstance(data, Sample):
+        data = read(data, modes=modes)
+        return data, tuple(data.values)
+    return data, chosen_modes(modes, tuple(data.values))
+
+
+def check_nothing_selected(branch: str, trees: Mapping[str, str] | None, cut: str | None) -> None:
+    """Refuse to select from pseudo-data that are made at once."""
+    if trees or cut is not None or branch != "mass":
+        raise InputError("branch, trees and cut select from a file; give data")
+
+
+def check_nothing_injected(inject: Iterable[tuple[float, float]]) -> None:
+    """Refuse to inject signals into given data."""
+    if tuple(inject):
+        raise InputError(
+            "signals are injected into generated pseudo-data only, not into given data"
+        )
 
 
 def write_pseudo_data(

@@ -19,11 +19,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache, partial
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from scipy.interpolate import PchipInterpolator
 
 from zfit_dark import __version__, fitting, scanning
@@ -43,18 +43,26 @@ from zfit_dark.searches._generation import (
 )
 from zfit_dark.searches._hypotheses import check_masses, check_range, chosen_masses
 from zfit_dark.searches._numbers import (
+    Background,
     Curve,
-    Finite,
     Number,
     Range,
     Record,
+    Selection,
     Shape,
-    Sourced,
     data_file,
     load_numbers,
     table_of_sources,
 )
-from zfit_dark.searches._samples import chosen_modes, read_sample, unknown, write_pseudo_data
+from zfit_dark.searches._samples import (
+    check_nothing_injected,
+    check_nothing_selected,
+    chosen_modes,
+    read_sample,
+    sample_of,
+    unknown,
+    write_pseudo_data,
+)
 from zfit_dark.signal_shape import SignalShape
 from zfit_dark.theory import alp
 
@@ -71,11 +79,6 @@ _COUPLING = "g_aW"
 # -- the numbers ----------------------------------------------------------------------------
 
 
-class _Background(Sourced):
-    events: Annotated[Finite, Field(ge=0)]
-    coefficients: Annotated[list[Annotated[Finite, Field(ge=0)]], Field(min_length=1)]
-
-
 class _Mode(Record):
     label: str
     b_meson: Literal["charged", "neutral"]
@@ -84,7 +87,7 @@ class _Mode(Record):
     candidates: Range
     efficiency: Curve
     efficiency_uncertainty: Number
-    background: _Background
+    background: Background
 
     @model_validator(mode="after")
     def _fits_together(self) -> _Mode:
@@ -105,17 +108,11 @@ class _Meson(Record):
     veto: Range
 
 
-class _Selection(Record):
-    mbc: Range
-    delta_e: Range
-    mbc_resolution: Number
-    delta_e_resolution: Number
-
-
 class Numbers(Record):
     """The content of ``b2kagg.yaml``."""
 
     title: str
+    mass_label: str
     reference: str
     luminosity: Number
     n_bb: Number
@@ -126,7 +123,7 @@ class Numbers(Record):
     resolution: Shape
     modes: dict[str, _Mode]
     mesons: dict[str, _Meson]
-    selection: _Selection
+    selection: Selection
 
     @model_validator(mode="after")
     def _knows_all_modes(self) -> Numbers:
@@ -354,24 +351,13 @@ def read(
     """
     chosen = chosen_modes(modes, MODES)
     if data is None:
-        if trees or cut is not None or branch != "mass":
-            raise InputError("branch, trees and cut select from a file; give data")
+        check_nothing_selected(branch, trees, cut)
         data = generate(seed, inject=inject, modes=chosen)
-    elif tuple(inject):
-        raise InputError(
-            "signals are injected into generated pseudo-data only, not into given data"
-        )
+    else:
+        check_nothing_injected(inject)
     seen = {mode: NUMBERS.modes[mode].candidates for mode in chosen}
     limits = {mode: (interval.low, interval.high) for mode, interval in seen.items()}
     return read_sample(data, chosen, limits=limits, branch=branch, trees=trees or None, cut=cut)
-
-
-def _sample(data: Any, modes: Iterable[str] | None) -> tuple[Sample, tuple[str, ...]]:
-    """The candidates and the modes to take of them."""
-    if not isinstance(data, Sample):
-        data = read(data, modes=modes)
-        return data, tuple(data.values)
-    return data, chosen_modes(modes, tuple(data.values))
 
 
 # -- fits -----------------------------------------------------------------------------------
@@ -394,7 +380,7 @@ def likelihood(
     Raises:
         InputError: see `read`.
     """
-    sample, chosen = _sample(data, modes)
+    sample, chosen = sample_of(data, modes, read)
     return _model(sample, chosen, window)
 
 
@@ -478,7 +464,7 @@ def scan(
     hypotheses = chosen_masses(wanted, max_masses, NAME, _LOW, _HIGH)
     if not isinstance(data, Sample):
         data = read(data, modes=modes, seed=seed, inject=inject, cut=cut)
-    sample, chosen = _sample(data, modes)
+    sample, chosen = sample_of(data, modes, read)
     made, plan = sample.pseudo_data, Toys() if toys is None else toys
     settings = {
         "level": level,
@@ -574,7 +560,7 @@ def control(data: Any, meson: str, *, modes: Iterable[str] | None = None) -> Fit
     if meson not in _NARROW:
         raise InputError(unknown("control channel", meson, _NARROW))
     h = _NARROW[meson]
-    sample, chosen = _sample(data, modes)
+    sample, chosen = sample_of(data, modes, read)
     return fitting.fit(
         _control_model(sample, chosen),
         h.mass.value,

@@ -13,8 +13,8 @@ from zfit_dark.errors import InputError
 from zfit_dark.kinematics import invariant_mass, modified_mass
 from zfit_dark.pdf import DoubleCB, ModifiedMass
 from zfit_dark.profile import CompiledLoss
-from zfit_dark.searches._samples import unknown
-from zfit_dark.searches.b2ks.samples import sample_of
+from zfit_dark.searches._samples import sample_of, unknown
+from zfit_dark.searches.b2ks.samples import read
 from zfit_dark.searches.b2ks.signal import NUMBERS, resolution
 
 FloatArray = npt.NDArray[np.float64]
@@ -64,7 +64,7 @@ def control(data: Any, mode: str = "Kplus_pipi") -> list[Peak]:
     """
     if mode not in NUMBERS.leftovers["KS"].events:
         raise InputError(unknown("control channel", mode, NUMBERS.leftovers["KS"].events))
-    sample, _ = sample_of(data, [mode])
+    sample, _ = sample_of(data, [mode], read)
     low, high = (NUMBERS.leftovers["KS"].mass.value + x for x in (-_AROUND_KS, _AROUND_KS))
     values = sample.values[mode]
     values = values[(values >= low) & (values <= high)]

@@ -22,9 +22,9 @@ from zfit_dark.likelihood import Likelihood
 from zfit_dark.results import Fit, LifetimeScan, Scan, new_provenance
 from zfit_dark.searches import Sample, masses_to_show
 from zfit_dark.searches._hypotheses import chosen_masses
-from zfit_dark.searches._samples import made_folder
+from zfit_dark.searches._samples import made_folder, sample_of
 from zfit_dark.searches.b2ks.samples import masses as _grid
-from zfit_dark.searches.b2ks.samples import range_of, read, sample_of, where
+from zfit_dark.searches.b2ks.samples import range_of, read, where
 from zfit_dark.searches.b2ks.signal import (
     LIFETIMES,
     MODELS,
@@ -85,7 +85,7 @@ def likelihood(
     Raises:
         InputError: see `read`; or several channels have no model.
     """
-    sample, chosen = sample_of(data, modes)
+    sample, chosen = sample_of(data, modes, read)
     if model is None:
         _check_single(chosen)
         per_poi = {chosen[0]: partial(signal_events, chosen[0], ctau=ctau)}
@@ -191,7 +191,7 @@ def scan(
     """
     if not isinstance(data, Sample):
         data = read(data, modes=modes, seed=seed, inject=inject, cut=cut)
-    sample, chosen = sample_of(data, modes)
+    sample, chosen = sample_of(data, modes, read)
     asked = {
         "level": level,
         "blind": blind,
@@ -259,7 +259,7 @@ def scan_lifetimes(
     """
     if not isinstance(data, Sample):
         data = read(data, modes=modes, seed=seed, inject=inject, cut=cut)
-    sample, chosen = sample_of(data, modes)
+    sample, chosen = sample_of(data, modes, read)
     times = LIFETIMES if lifetimes is None else np.unique(np.asarray(lifetimes, dtype=np.float64))
     asked = {
         "level": level,

@@ -21,7 +21,13 @@ from zfit_dark.searches._generation import (
     smooth,
 )
 from zfit_dark.searches._hypotheses import check_masses, check_range
-from zfit_dark.searches._samples import chosen_modes, read_sample, write_pseudo_data
+from zfit_dark.searches._samples import (
+    check_nothing_injected,
+    check_nothing_selected,
+    chosen_modes,
+    read_sample,
+    write_pseudo_data,
+)
 from zfit_dark.searches.b2ks.signal import (
     FINAL_STATES,
     LOWEST_M_PRIME,
@@ -250,13 +256,10 @@ def read(
     """
     chosen = chosen_modes(modes, MODES)
     if data is None:
-        if trees or cut is not None or branch != "mass":
-            raise InputError("branch, trees and cut select from a file; give data")
+        check_nothing_selected(branch, trees, cut)
         data = generate(seed, inject=inject, modes=chosen)
-    elif tuple(inject):
-        raise InputError(
-            "signals are injected into generated pseudo-data only, not into given data"
-        )
+    else:
+        check_nothing_injected(inject)
     limits = {mode: candidate_range(mode) for mode in chosen}
     cuts = None
     if not isinstance(data, Mapping):
@@ -277,11 +280,3 @@ def _cut(mode: str, branch: str, more: str | None) -> str:
         if final in region.final_states
     ]
     return " & ".join([*parts, *([] if more is None else [f"({more})"])])
-
-
-def sample_of(data: Any, modes: Iterable[str] | None) -> tuple[Sample, tuple[str, ...]]:
-    """The candidates and the channels to take of them."""
-    if not isinstance(data, Sample):
-        data = read(data, modes=modes)
-        return data, tuple(data.values)
-    return data, chosen_modes(modes, tuple(data.values))

@@ -16,11 +16,13 @@ from scipy.interpolate import PchipInterpolator
 from zfit_dark.errors import InputError
 from zfit_dark.kinematics import daughter_mass, invariant_mass, modified_mass, two_body_momentum
 from zfit_dark.searches._numbers import (
+    Background,
     Curve,
     Finite,
     Number,
     Range,
     Record,
+    Selection,
     Sourced,
     data_file,
     load_numbers,
@@ -100,11 +102,6 @@ class _Kaon(Record):
     uncertainty: Number
 
 
-class _Background(Sourced):
-    events: Annotated[Finite, Field(ge=0)]
-    coefficients: Annotated[list[Annotated[Finite, Field(ge=0)]], Field(min_length=1)]
-
-
 class _Leftover(Record):
     tex: str
     mass: Number
@@ -113,17 +110,11 @@ class _Leftover(Record):
     events: dict[str, Number]
 
 
-class _Selection(Record):
-    mbc: Range
-    delta_e: Range
-    mbc_resolution: Number
-    delta_e_resolution: Number
-
-
 class Numbers(Record):
     """The content of ``b2ks.yaml``."""
 
     title: str
+    mass_label: str
     reference: str
     luminosity: Number
     n_bb: Number
@@ -141,11 +132,11 @@ class Numbers(Record):
     tight_regions: list[_TightRegion]
     kaon_modes: dict[str, _Kaon]
     tracking_uncertainty: Number
-    backgrounds: dict[str, _Background]
+    backgrounds: dict[str, Background]
     background_displacement: Number
     leftovers: dict[str, _Leftover]
     veto: Range
-    selection: _Selection
+    selection: Selection
 
     @model_validator(mode="after")
     def _knows_all_channels(self) -> Numbers:

@@ -462,7 +462,7 @@ def test_the_map_has_crosses_on_flagged_limits_and_no_colour_on_those_that_faile
 def test_the_map_says_what_it_is() -> None:
     ax = plot.lifetimes(make(), "ee")
     assert {"ee", "Pseudo-data"} <= set(words(ax))
-    label = r"Upper limit on $\mathcal{B}$ at 90 % CL (CL$_\mathrm{s}$)"
+    label = "Upper limit on $\\mathcal{B}$\nat 90 % CL (CL$_\\mathrm{s}$)"
     assert label in words(ax)
     data = LifetimeScan(lifetimes=(1.0,), scans={"ee": (make_scan(pseudo_data=False),)})
     assert "Pseudo-data" not in words(plot.lifetimes(data, "ee"))

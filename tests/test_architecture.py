@@ -42,6 +42,7 @@ ROOMS = (
     "fitting",
     "scanning",
     "validation",
+    "planes",
     "plot",
     "searches",
     "cli",
@@ -58,6 +59,7 @@ ONLY_FROM = {
     "results": {"errors"},
     "candidates": {"errors"},
     "profile": {"asimov", "asymptotics", "errors", "newton", "terms"},
+    "planes": {"errors", "results"},
     "pdf": {"errors", "kinematics"},
     "plot": {"errors", "results"},
 }
@@ -72,10 +74,17 @@ FLOOR = {
     "asymptotics": {"numpy", "scipy", "tensorflow"},
     "results": {"numpy", "pandas", "scipy", "uproot"},
     "candidates": {"boost_histogram", "hist", "numpy", "pandas", "uproot"},
+    "planes": {"contourpy", "numpy", "scipy"},
     "plot": {"matplotlib", "mplhep", "numpy", "scipy"},
 }
 # packages that a single room knows
-KEPT_IN = {"hepstats": "calculators", "matplotlib": "plot", "mplhep": "plot", "typer": "cli"}
+KEPT_IN = {
+    "contourpy": "planes",
+    "hepstats": "calculators",
+    "matplotlib": "plot",
+    "mplhep": "plot",
+    "typer": "cli",
+}
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

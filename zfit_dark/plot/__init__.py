@@ -9,6 +9,7 @@ from __future__ import annotations
 from zfit_dark.plot.fits import fit
 from zfit_dark.plot.goodness import goodness
 from zfit_dark.plot.impacts import correlations, impacts
+from zfit_dark.plot.plane import plane
 from zfit_dark.plot.planes import against_lifetime, exclusion, lifetimes
 from zfit_dark.plot.scans import brazil, p_values
 from zfit_dark.plot.validation import bias, coverage, spurious_signal
@@ -25,5 +26,6 @@ __all__ = [
     "impacts",
     "lifetimes",
     "p_values",
+    "plane",
     "spurious_signal",
 ]

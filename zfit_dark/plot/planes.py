@@ -27,7 +27,7 @@ from zfit_dark.plot.style import (
     shade,
     styled,
 )
-from zfit_dark.results import Exclusion, Interval, LifetimeScan, Scan, Skipped
+from zfit_dark.results import Exclusion, Interval, LifetimeScan, Plane, Scan, Skipped
 from zfit_dark.results.checks import BoolArray
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _log_range(exclusion: Exclusion) -> tuple[float, float]:
     return 0.98 * min(masses), 1.02 * max(masses)
 
 
-def _with_level(label: str, other: Exclusion, exclusion: Exclusion) -> str:
+def _with_level(label: str, other: Exclusion | Plane, exclusion: Exclusion | Plane) -> str:
     """The label of another exclusion, with what sets it apart from the main one."""
     notes = [f"{100 * other.level:g} % CL"] if other.level != exclusion.level else []
     notes += ["pseudo-data"] if other.pseudo_data and not exclusion.pseudo_data else []
@@ -316,7 +316,7 @@ def lifetimes(result: LifetimeScan, channel: str, *, mass_label: str = r"$m_S$ [
 
     The limits are the observed ones, or the median expected ones of a blind scan. Masses that were
     skipped are grey, with the reason; where there is no limit the plot is white. Limits that are
-    not valid, or carry a warning, have a red cross.
+    not valid, or carry a warning, have a red cross; if most of them do, the header says so instead.
 
     Args:
         result: The limits.
@@ -360,7 +360,9 @@ def lifetimes(result: LifetimeScan, channel: str, *, mass_label: str = r"$m_S$ [
     masses = np.concatenate([scan.masses for scan in scans])
     heights = np.repeat(result.lifetimes, [len(scan.masses) for scan in scans])
     flagged = np.concatenate([scan.flagged for scan in scans])
-    _draw_flagged(ax, masses, heights, flagged, _WHY_FLAGGED)
+    most = 2 * np.sum(flagged) > len(flagged)
+    if not most:
+        _draw_flagged(ax, masses, heights, flagged, _WHY_FLAGGED)
     left_out = [hypothesis.mass for scan in scans for hypothesis in scan.skipped]
     ax.set_xlim(min([*masses, *left_out]), max([*masses, *left_out]))
     ax.set_ylim(rows[0, 0], rows[-1, 1])
@@ -370,7 +372,8 @@ def lifetimes(result: LifetimeScan, channel: str, *, mass_label: str = r"$m_S$ [
     bar.ax.tick_params(labelsize=16, labelfontfamily=STYLE["font.family"])
     limited, _, at_level = _limit_label(scans[0]).rpartition(" at ")
     bar.set_label(f"{limited}\nat {at_level}", loc="center", fontsize=15)
-    _draw_header(ax, channel, result)
+    many = f"{int(np.sum(flagged))} of {len(flagged)} limits: {_WHY_FLAGGED.lower()}"
+    _draw_header(ax, channel, result, flagged=many if most else "")
     return ax
 
 
@@ -407,7 +410,7 @@ def _draw_skipped_rows(ax: Axes, scans: Sequence[Scan], rows: FloatArray) -> Non
             ax.add_patch(Rectangle(corner, width, height, label=label, zorder=SHADE, **look))
 
 
-def _draw_header(ax: Axes, channel: str, result: LifetimeScan) -> None:
+def _draw_header(ax: Axes, channel: str, result: LifetimeScan, *, flagged: str = "") -> None:
     """Channel and kind of data, and a legend if there is something to say, above the axes."""
     words = ["Pseudo-data"] if result.pseudo_data else []
     words += ["Blind: expected only"] if result.blind else []
@@ -416,6 +419,7 @@ def _draw_header(ax: Axes, channel: str, result: LifetimeScan) -> None:
     look: dict[str, Any] = {"transform": ax.transAxes, "va": "bottom", "fontsize": 17}
     ax.text(0, height, channel, **look)
     ax.text(1, height, ", ".join(words), ha="right", fontweight="bold", **look)
+    ax.text(0.5, height, flagged, color=RED, ha="center", **look | {"fontsize": 12})
     if handles:
         fitting_legend(
             lambda size: ax.legend(

@@ -11,6 +11,7 @@ from zfit_dark.results.fit import ChannelFit, Fit
 from zfit_dark.results.goodness import GoodnessOfFit
 from zfit_dark.results.impacts import Impacts
 from zfit_dark.results.lifetimes import LifetimeScan
+from zfit_dark.results.plane import Plane, Region
 from zfit_dark.results.scan import GlobalSignificance, Limit, Scan, Skipped, new_provenance
 from zfit_dark.results.validation import BackgroundComparison, Validation
 
@@ -25,6 +26,8 @@ __all__ = [
     "Interval",
     "LifetimeScan",
     "Limit",
+    "Plane",
+    "Region",
     "Scan",
     "Skipped",
     "Validation",

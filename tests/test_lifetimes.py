@@ -524,3 +524,15 @@ def test_nothing_global_changes() -> None:
     assert dict(mpl.rcParams) == before
     for one in drawn:
         one.figure.savefig(io.BytesIO(), format="png", dpi=30)  # type: ignore[union-attr]
+
+
+def test_a_map_of_mostly_flagged_limits_says_so_in_words() -> None:
+    few = [
+        dataclasses.replace(scan, warnings=(("few events",),) * len(scan.masses))
+        for scan in make().scans["ee"]
+    ]
+    result = LifetimeScan(lifetimes=make().lifetimes, scans={"ee": tuple(few)})
+    ax = plot.lifetimes(result, "ee")
+    n = sum(len(scan.masses) for scan in few)
+    assert f"{n} of {n} limits: not converged or warning" in words(ax)
+    assert not [line for line in ax.lines if line.get_marker() == "X"]

@@ -90,7 +90,9 @@ def _draw_header(figure: Figure, result: Fit, inches: float) -> None:
     if np.isfinite(result.poi_hat):
         value = _measurement(result.poi_hat, result.poi_error)
         text += f":  {result.poi_label} = {value}{unit}"
-    figure.text(0.95 / width, 1 - 0.38 / height, text, va="center", fontsize=18)
+    line = figure.text(0.95 / width, 1 - 0.38 / height, text, va="center", fontsize=18)
+    room = (width - 0.95 - 0.3) * figure.dpi
+    line.set_fontsize(18 * min(1.0, room / line.get_window_extent().width))
     if result.goodness is not None:
         text = _goodness_in_words(result.goodness)
         figure.text(0.95 / width, 1 - 0.8 / height, text, va="center", fontsize=16)

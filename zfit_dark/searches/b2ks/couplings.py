@@ -52,8 +52,8 @@ def interpret(
         try:
             per_coupling2 = _predicted(model, name, mass)
             unit_ctau = float(theory.lifetime_ctau_cm(mass, 1.0))
-        except InputError as error:
-            skipped[mass] = str(error)
+        except InputError:
+            skipped[mass] = _UNKNOWN
             continue
         limits = {
             "observed": result.limits_at(name, mass),
@@ -139,6 +139,7 @@ _COUPLINGS = {
         ("the couplings are universal at 1 TeV", "decays to hadrons are neglected"),
     ),
 }
+_UNKNOWN = "rate or lifetime are not known in this model"
 _ASSUMED = ("the efficiency is assumed, it is not that of the experiment",)
 
 

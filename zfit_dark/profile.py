@@ -866,18 +866,17 @@ class CompiledLoss:
         ):
             into, known = self._all.spread(channel.index), channel.known(constants, x)
             local = tf.gather(theta, channel.index)
-            with tf.GradientTape(persistent=True) as outer:
-                outer.watch(local)
-                with tf.GradientTape() as inner:
-                    inner.watch(local)
-                    mine = tf.linalg.matvec(into, local, transpose_a=True)
-                    density, events = channel.expected(mine, constants, x, known)
-                    density = tf.where(weight != 0.0, density, 1.0)
-                    value = events - tf.reduce_sum(weight * tf.math.log(density))
-                slopes = tf.unstack(inner.gradient(value, local))
-            bend = tf.stack(
-                [outer.gradient(s, local, unconnected_gradients="zero") for s in slopes]
-            )
+            with tf.GradientTape(persistent=True) as tape:
+                tape.watch(local)
+                mine = tf.linalg.matvec(into, local, transpose_a=True)
+                found = channel.density(mine, constants, x, known)
+                present = weight != 0.0
+                density = tf.where(present, found.at_points, 1.0)
+                ratio = tf.where(present, weight / density, 0.0)
+                pull = found.integral - tf.linalg.matvec(found.basis, ratio)
+                slopes = tf.linalg.matvec(found.lever, pull, transpose_a=True)
+                each = tf.unstack(tf.linalg.matvec(into, slopes))
+            bend = tf.stack([tape.gradient(s, local, unconnected_gradients="zero") for s in each])
             total += tf.matmul(into, tf.matmul(bend, into), transpose_a=True)
         return total + self.constraints(theta, constants, observations)[2]
 

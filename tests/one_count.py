@@ -84,9 +84,14 @@ def just_above(limits: Any) -> np.ndarray:
     return np.asarray(limits)[:-1] * (1 + 1e-9)
 
 
-def coverage_with_sideband(b: float, tau: float, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """Signals where that of exact limits is smallest, and what it is: sums over both counts."""
-    off = range(int(poisson.isf(1e-7, tau * b)) + 1)
+def coverage_with_sideband(
+    b: float, tau: float, reach: float, rare: float = 1e-7
+) -> tuple[np.ndarray, np.ndarray]:
+    """Signals where that of exact limits is smallest, and what it is: sums over both counts.
+
+    Larger counts of the sideband, as improbable as ``rare``, are taken as not covering.
+    """
+    off = range(int(poisson.isf(rare, tau * b)) + 1)
 
     def observed(m: int) -> list[float]:
         found = up_to(reach, 0, lambda n: exact_limit([Count(n, 1.0, off=m, tau=tau)]))

@@ -8,6 +8,7 @@ import tensorflow as tf
 import zfit
 
 import zfit_dark as zd
+from zfit_dark.profile import compiled
 
 OBS = zfit.Space("bad_x", 0.0, 1.0)
 _COUNT = iter(range(1000))
@@ -41,10 +42,32 @@ def limit(pdfs, signal, data=None, constraints=None):
     return zd.upper_limit(loss, signal)
 
 
+class Simple:
+    """A peak on a flat background: data, starting values and a limit of the signal may change."""
+
+    def __init__(self):
+        self.signal, self.background = parameter(5.0, -200, 1000), parameter(390.0, 0, 5000)
+        model = zfit.pdf.SumPDF([peak(self.signal), flat(self.background)])
+        self.data = model.create_sampler(n=400)
+        self.loss = zfit.loss.ExtendedUnbinnedNLL(model, self.data)
+        compiled(self.loss).reserve([400])
+
+    def limit(self, x, signal=5.0, background=390.0, lower=-200.0):
+        self.data.update_data(x[:, None])
+        self.signal.lower = lower
+        self.signal.set_value(signal)
+        self.background.set_value(background)
+        return zd.upper_limit(self.loss, self.signal)
+
+
 @pytest.fixture(scope="module")
-def plain():
-    signal = parameter(5.0, -200, 1000)
-    return limit([peak(signal), flat(parameter(390.0, 0, 5000))], signal)
+def simple():
+    return Simple()
+
+
+@pytest.fixture(scope="module")
+def plain(simple):
+    return simple.limit(candidates())
 
 
 def assert_same(found, right, rel=1e-5):
@@ -96,16 +119,15 @@ def test_a_nuisance_at_its_limit_is_as_good_as_fixed_there():
 
 def test_starting_values_far_off():
     """A hundred candidates, a start of 5000: the free fit must not end in a corner on the way."""
-
-    def started(events, slope):
-        signal = parameter(0.0, -200, 1000)
-        data = np.random.default_rng(13).uniform(0, 1, 100)
-        background = zfit.pdf.Exponential(
-            parameter(slope, -20.0, 20.0), OBS, extended=parameter(events, 0, 10000)
-        )
-        return limit([peak(signal), background], signal, data)
-
-    assert_same(started(5000.0, 15.0), started(100.0, 0.0))
+    signal, slope = parameter(0.0, -200, 1000), parameter(0.0, -20.0, 20.0)
+    events = parameter(100.0, 0, 10000)
+    model = zfit.pdf.SumPDF([peak(signal), zfit.pdf.Exponential(slope, OBS, extended=events)])
+    data = zfit.Data.from_numpy(obs=OBS, array=np.random.default_rng(13).uniform(0, 1, 100))
+    loss = zfit.loss.ExtendedUnbinnedNLL(model, data)
+    near = zd.upper_limit(loss, signal)
+    events.set_value(5000.0)
+    slope.set_value(15.0)
+    assert_same(zd.upper_limit(loss, signal), near)
 
 
 def test_a_region_where_the_density_is_not_a_number(plain):
@@ -143,16 +165,10 @@ def test_a_signal_that_is_not_a_number_is_flagged():
     assert np.isnan(found.observed)
 
 
-def test_a_signal_pushed_below_zero_density():
+def test_a_signal_pushed_below_zero_density(simple):
     """No candidate near the peak: on its own way the fit would make the density negative."""
-    gap = (0.35, 0.65)
-    data = candidates(gap=gap)
-
-    def pushed(lower):
-        signal = parameter(0.5, lower, 1000)
-        return limit([peak(signal), flat(parameter(float(len(data)), 0, 5000))], signal, data)
-
-    free, bounded = pushed(-1000.0), pushed(0.0)
+    data = candidates(gap=(0.35, 0.65))
+    free, bounded = (simple.limit(data, 0.5, float(len(data)), low) for low in (-1000.0, 0.0))
     assert_same(bounded, bounded)
     assert bounded.poi_hat == pytest.approx(0.0, abs=1e-6)
     if free.valid:
@@ -162,9 +178,8 @@ def test_a_signal_pushed_below_zero_density():
         assert free.warnings
 
 
-def test_no_candidates_at_all():
-    signal = parameter(0.5, 0, 1000)
-    found = limit([peak(signal), flat(parameter(3.0, 0, 5000))], signal, np.empty(0))
+def test_no_candidates_at_all(simple):
+    found = simple.limit(np.empty(0), 0.5, 3.0, 0.0)
     assert not found.valid or any("low counts" in warning for warning in found.warnings)
 
 

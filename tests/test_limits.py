@@ -123,29 +123,33 @@ def test_limit_is_where_cls_is_alpha(one):
     assert zd.significance(one.loss, one.poi) == pytest.approx(z, rel=1e-3)
 
 
-def gauss_counting(n_bkg, observed):
-    """Two channels worth of a flat window: known shapes, so the likelihood is that of two bins."""
-    tag = f"{n_bkg}_{len(observed)}"
+@pytest.fixture(scope="module")
+def few():
+    """A peak on a flat background, for data of a few events."""
     obs = zfit.Space("x", 0.0, 1.0)
-    n_sig = zfit.Parameter(f"few_sig_{tag}", 0.5, -1, 1000)
+    n_sig = zfit.Parameter("few_sig", 0.5, -1, 1000)
     signal = zfit.pdf.Gauss(0.5, 0.03, obs, extended=n_sig)
-    yield_ = zfit.Parameter(f"few_bkg_{tag}", n_bkg, 0, 1e6)
-    background = zfit.pdf.Uniform(0.0, 1.0, obs, extended=yield_)
-    model = zfit.pdf.SumPDF([signal, background])
-    data = zfit.Data.from_numpy(obs=obs, array=np.asarray(observed))
-    return zfit.loss.ExtendedUnbinnedNLL(model, data), n_sig
+    n_bkg = zfit.Parameter("few_bkg", 20.0, 0, 1e6)
+    model = zfit.pdf.SumPDF([signal, zfit.pdf.Uniform(0.0, 1.0, obs, extended=n_bkg)])
+    data = model.create_sampler(n=20)
+    loss = zfit.loss.ExtendedUnbinnedNLL(model, data)
+
+    def limit(start, observed):
+        n_bkg.set_value(start)
+        data.update_data(observed[:, None])
+        return zd.upper_limit(loss, n_sig)
+
+    return limit
 
 
-def test_few_events_are_flagged_and_many_are_not():
-    loss, poi = gauss_counting(20.0, np.linspace(0.02, 0.98, 20))
-    limit = zd.upper_limit(loss, poi)
+def test_few_events_are_flagged_and_many_are_not(few):
+    limit = few(20.0, np.linspace(0.02, 0.98, 20))
     assert limit.valid
     assert any("low counts" in warning for warning in limit.warnings)
 
 
-def test_an_empty_data_set_gives_a_flagged_limit_not_an_error():
-    loss, poi = gauss_counting(0.5, np.empty(0))
-    limit = zd.upper_limit(loss, poi)
+def test_an_empty_data_set_gives_a_flagged_limit_not_an_error(few):
+    limit = few(0.5, np.empty(0))
     assert limit.warnings
     # q~ of n = 0: 2 mu, so that Phi(-sqrt(2 mu)) / Phi(0) = 0.05 in the asymptotic formula for b ->
     # 0

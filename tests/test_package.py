@@ -15,6 +15,7 @@ import zfit_dark as zd
 
 PUBLIC = {
     "AsymptoticCalculator": "class",
+    "CountingChannel": "class",
     "Exclusion": "class",
     "FrequentistCalculator": "class",
     "InputError": "class",
@@ -22,6 +23,7 @@ PUBLIC = {
     "Likelihood": "class",
     "Limit": "class",
     "Nuisance": "class",
+    "Plane": "class",
     "Scan": "class",
     "ShapeChannel": "class",
     "SignalShape": "class",

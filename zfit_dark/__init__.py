@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zfit_dark import pdf, plot, searches, theory
     from zfit_dark.calculators import AsymptoticCalculator, FrequentistCalculator
-    from zfit_dark.channel import Nuisance, ShapeChannel
+    from zfit_dark.channel import CountingChannel, Nuisance, ShapeChannel
     from zfit_dark.errors import InputError
     from zfit_dark.frequentist import Toys
     from zfit_dark.goodness import goodness_of_fit
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from zfit_dark.likelihood import Likelihood
     from zfit_dark.limits import significance, upper_limit
     from zfit_dark.ranking import impacts
-    from zfit_dark.results import Exclusion, LifetimeScan, Limit, Scan
+    from zfit_dark.results import Exclusion, LifetimeScan, Limit, Plane, Scan
     from zfit_dark.scanning import scan
     from zfit_dark.signal_shape import SignalShape
     from zfit_dark.validation import compare_backgrounds, validate
@@ -28,6 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AsymptoticCalculator",
+    "CountingChannel",
     "Exclusion",
     "FrequentistCalculator",
     "InputError",
@@ -35,6 +36,7 @@ __all__ = [
     "Likelihood",
     "Limit",
     "Nuisance",
+    "Plane",
     "Scan",
     "ShapeChannel",
     "SignalShape",
@@ -58,6 +60,7 @@ __all__ = [
 _SUBMODULES = ("pdf", "plot", "searches", "theory")
 _HOME = {
     "AsymptoticCalculator": "calculators",
+    "CountingChannel": "channel",
     "Exclusion": "results",
     "FrequentistCalculator": "calculators",
     "InputError": "errors",
@@ -65,6 +68,7 @@ _HOME = {
     "Likelihood": "likelihood",
     "Limit": "results",
     "Nuisance": "channel",
+    "Plane": "results",
     "Scan": "results",
     "ShapeChannel": "channel",
     "SignalShape": "signal_shape",

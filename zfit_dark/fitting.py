@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from zfit_dark.asimov import gauss_legendre
-from zfit_dark.channel import ShapeChannel
+from zfit_dark.channel import Channel
 from zfit_dark.goodness import judge
 from zfit_dark.hypotheses import fitted, profiled
 from zfit_dark.likelihood import BLIND_HALF_WIDTH, Likelihood
@@ -111,7 +111,7 @@ def fit(
 
 
 def _channel_fit(
-    channel: ShapeChannel,
+    channel: Channel,
     mass: float,
     edges: FloatArray,
     curves: list[FloatArray],
@@ -130,20 +130,24 @@ def _channel_fit(
         total=total,
         background=background,
         holes=tuple(
-            (veto.low, veto.high, veto.reason)
-            for veto in channel.vetoes
-            if veto.low < edges[-1] and veto.high > edges[0]
+            hole
+            for hole in channel.not_looked_at(mass)
+            if hole[0] < edges[-1] and hole[1] > edges[0]
         ),
         window=(edges[0], edges[-1]),
         hidden=channel.around(mass, hidden) if hidden else None,
     )
 
 
-def _edges(channel: ShapeChannel, mass: float) -> FloatArray:
-    """Bin edges over the fit window; those of vetoes stand in the place of any close to them."""
+def _edges(channel: Channel, mass: float) -> FloatArray:
+    """Bin edges over the fit window; those of holes stand in the place of any close to them."""
     low, high = channel.window_at(mass)
     edges = np.linspace(low, high, BINS + 1)
-    holes = [edge for veto in channel.vetoes for edge in (veto.low, veto.high)]
+    holes = [
+        edge
+        for low_edge, high_edge, _ in channel.not_looked_at(mass)
+        for edge in (low_edge, high_edge)
+    ]
     inside = np.array([edge for edge in holes if low < edge < high])
     close = np.abs(edges[:, None] - inside) < 0.5 * (edges[1] - edges[0])
     kept = ~close.any(axis=1)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -13,15 +14,14 @@ import numpy as np
 import tensorflow as tf
 import zfit
 
-from zfit_dark.channel import Background, Nuisance, ShapeChannel
+from zfit_dark.channel import Background, Channel, CountingChannel, Nuisance
+from zfit_dark.counting import Count
 from zfit_dark.errors import InputError
 from zfit_dark.newton import FloatArray
-from zfit_dark.pdf import Vetoed, Windowed
+from zfit_dark.pdf import Counted, Vetoed, Windowed
 
 BLIND_HALF_WIDTH = 3.0
 """Half width, in units of the resolution, of what a blind analysis does not look at."""
-
-_EDGES = ("window_low", "window_high", "hidden_low", "hidden_high")
 
 _BEYOND = 25.0
 """The peak is normalised this many resolutions beyond the range of the data."""
@@ -44,6 +44,18 @@ class Choice(NamedTuple):
     penalty: float
 
 
+class Counting(NamedTuple):
+    """The counting experiment that a likelihood is.
+
+    Attributes:
+        counts: of each open channel.
+        uncertainties: of its signal, relative, shape (nuisances, open channels).
+    """
+
+    counts: tuple[Count, ...]
+    uncertainties: FloatArray
+
+
 class Likelihood:
     """One extended likelihood of several channels that a signal of one mass would show up in.
 
@@ -61,7 +73,7 @@ class Likelihood:
     (asymptotic ones), and plots of fits, do so; ``loss`` itself holds the sum of all backgrounds.
 
     Args:
-        channels: the channels, of different names.
+        channels: ``ShapeChannel`` or ``CountingChannel``, of different names.
         poi: name of the parameter of interest.
         correction: what a free parameter of a background adds to -2 ln L when backgrounds compete:
             1 is the expectation of a p-value (section 6.3 of the paper), 2 Akaike's criterion.
@@ -79,7 +91,7 @@ class Likelihood:
     """
 
     def __init__(
-        self, channels: Sequence[ShapeChannel], poi: str = "mu", *, correction: float = 1.0
+        self, channels: Sequence[Channel], poi: str = "mu", *, correction: float = 1.0
     ) -> None:
         self.channels = tuple(channels)
         names = [channel.name for channel in self.channels]
@@ -105,11 +117,16 @@ class Likelihood:
         # of each channel and each of its backgrounds: yields, and all floating parameters
         self._yields: dict[str, dict[str, list[Any]]] = {}
         self._own: dict[str, dict[str, set[Any]]] = {}
+        # signal and background of channels of which two numbers are all that is seen
+        self._counted: dict[str, tuple[Any, Any]] = {}
+        self._fractions: Callable[[], tf.Tensor] | None = None
         # Set to what the data are cut with, to the last bit: no event is outside the model.
         self._edges = {
-            f"{c.name}_{edge}": zfit.Parameter(f"{c.name}_{edge}", value, floating=False)
+            c.name: {
+                edge: zfit.Parameter(f"{c.name}_{edge}", value, floating=False)
+                for edge, value in c.edges(start).items()
+            }
             for c in self.channels
-            for edge, value in zip(_EDGES, 2 * c.limits, strict=True)
         }
         self._data: list[Any] = []
         models = []
@@ -185,10 +202,15 @@ class Likelihood:
             )
         found = copy(self)
         found.channels = tuple(
-            replace(channel, signal_per_poi=signal_per_poi[channel.name])
+            replace(channel, signal_per_poi=signal_per_poi[channel.name])  # type: ignore[type-var]
             for channel in self.channels
         )
         return found
+
+    @property
+    def background_yields(self) -> tuple[Any, ...]:
+        """The parameters that count background events, of all channels and their backgrounds."""
+        return tuple(p for of in self._yields.values() for each in of.values() for p in each)
 
     def largest_windows(self, masses: Sequence[float] | FloatArray) -> list[int]:
         """The largest number of candidates in any of the masses' windows, for each channel."""
@@ -196,6 +218,68 @@ class Likelihood:
             max((channel.fitted(float(mass)).size for mass in masses), default=0)
             for channel in self.channels
         ]
+
+    def only_counts(self) -> bool:
+        """Whether all that is seen of every channel is how many candidates are where."""
+        return set(self._counted) == {channel.name for channel in self.channels}
+
+    def counting(self) -> Counting:
+        """The counting experiment at the present mass.
+
+        Raises:
+            InputError: if a channel looks at more than numbers of candidates, or has a nuisance
+                that is not lognormal.
+        """
+        for channel in self.channels:
+            if channel.name not in self._counted:
+                raise InputError(
+                    f"channel {channel.name!r} does not only count: exact sums are for a "
+                    "CountingChannel with a background of fixed shape; use method='toys'"
+                )
+        if self._fractions is None:
+            self._fractions = tf.function(self._traced_fractions, autograph=False)
+        mass, counts = float(self.mass.value()), []
+        for channel, (signal, background) in zip(
+            self.channels, self._fractions().numpy(), strict=True
+        ):
+            if not (per_poi := channel.yield_per_poi(mass)):
+                continue
+            seen, edges = channel.fitted(mass), channel.edges(mass)
+            on = int(((seen >= edges["on_low"]) & (seen <= edges["on_high"])).sum())
+            counts.append(
+                Count(
+                    on=on,
+                    per_poi=per_poi * float(signal[0]),
+                    off=seen.size - on,
+                    tau=float(background[1] / background[0]),
+                    off_per_poi=per_poi * float(signal[1]),
+                    name=channel.name,
+                )
+            )
+        is_open = [channel.yield_per_poi(mass) > 0 for channel in self.channels]
+        return Counting(tuple(counts), self._uncertainties()[:, is_open])
+
+    def _traced_fractions(self) -> tf.Tensor:
+        """Of signal and background of each channel: what is in window and sidebands, (c, 2, 2)."""
+        return tf.stack(
+            [
+                tf.stack([pdf.region_fractions() for pdf in self._counted[channel.name]])
+                for channel in self.channels
+            ]
+        )
+
+    def _uncertainties(self) -> FloatArray:
+        """The relative uncertainties of the signal, shape (nuisances, channels)."""
+        found = np.zeros((len(self._thetas), len(self.channels)))
+        for c, channel in enumerate(self.channels):
+            for nuisance in channel.nuisances:
+                if nuisance.prior != "lognormal":
+                    raise InputError(
+                        f"exact sums average over lognormal nuisances, and {nuisance.name!r} is "
+                        f"{nuisance.prior}; use method='toys'"
+                    )
+                found[list(self._thetas).index(nuisance.name), c] = nuisance.uncertainty
+        return found
 
     @contextmanager
     def signal_region_hidden(self) -> Iterator[None]:
@@ -212,9 +296,8 @@ class Likelihood:
         """Cut data and model for the mass; how many candidates are left of each channel."""
         mass, events = float(self.mass.value()), []
         for channel, data in zip(self.channels, self._data, strict=True):
-            values = (*channel.window_at(mass), *channel.around(mass, self._hidden))
-            for edge, value in zip(_EDGES, values, strict=True):
-                self._edges[f"{channel.name}_{edge}"].assign(value)
+            for edge, value in channel.edges(mass, self._hidden).items():
+                self._edges[channel.name][edge].assign(value)
             candidates = channel.fitted(mass, self._hidden)
             data.update_data(candidates[:, None], guarantee_limits=True)
             events.append(candidates.size)
@@ -232,25 +315,28 @@ class Likelihood:
                     )
         return {name: zfit.Parameter(f"theta_{name}", 0.0, -7.0, 7.0) for name in found}
 
-    def _model(self, channel: ShapeChannel) -> Any:
+    def _model(self, channel: Channel) -> Any:
         low, high = channel.limits
         signal, name = channel.signal, channel.name
         reach = _BEYOND * float(np.max(signal.table["sigma"]))
         start_of_peak = low - reach if channel.daughter is None else max(low - reach, 0.0)
         obs = zfit.Space(f"{name}_mass", start_of_peak, high + reach)
-        start, stop, *hidden = (self._edges[f"{name}_{edge}"] for edge in _EDGES)
-        holes = [*((veto.low, veto.high) for veto in channel.vetoes), tuple(hidden)]
-        edges = [(low - 2 * reach, start), (stop, high + 2 * reach)]
-        background_holes = holes if channel.window is not None else [*holes, *edges]
+        edges = self._edges[name]
+        holes = channel.holes(edges)
+        beyond = [(low - 2 * reach, edges["window_low"]), (edges["window_high"], high + 2 * reach)]
+        background_holes = holes if channel.reach_of_fit is not None else [*holes, *beyond]
         backgrounds: list[Any] = []
         self._yields[name], self._own[name] = {}, {}
+        made = {}
         for choice, background in channel.backgrounds.items():
             label = "_".join(filter(None, (name, "background", choice)))
-            shapes = self._shapes(channel, background, obs, label)
+            made[label] = choice, self._shapes(channel, background, obs, label)
+        cut = self._cutter(channel, [shape for _, shapes in made.values() for shape in shapes])
+        for label, (choice, shapes) in made.items():
             tags = [""] if len(shapes) == 1 else [f"_{i}" for i in range(len(shapes))]
             yields = [zfit.Parameter(f"{label}_yield{tag}", 1.0, 0.0) for tag in tags]
             backgrounds += [
-                Vetoed(
+                cut(
                     shape,
                     background_holes,
                     counts="all",
@@ -263,22 +349,19 @@ class Likelihood:
             self._yields[name][choice] = yields
             of_shapes = [p for shape in shapes for p in shape.get_params(floating=True)]
             self._own[name][choice] = {*yields, *of_shapes}
-        return zfit.pdf.SumPDF(
-            [
-                Vetoed(
-                    signal.pdf(self._peak(channel), obs, name=f"{name}_signal"),
-                    [*holes, *edges],
-                    counts="all",
-                    extended=self._signal_yield(channel),
-                    obs=obs,
-                    name=f"{name}_signal",
-                ),
-                *backgrounds,
-            ],
-            name=name,
+        peak = cut(
+            signal.pdf(self._peak(channel), obs, name=f"{name}_signal"),
+            [*holes, *beyond],
+            counts="all",
+            extended=self._signal_yield(channel),
+            obs=obs,
+            name=f"{name}_signal",
         )
+        if isinstance(peak, Counted) and len(peak.regions) > 1:
+            self._counted[name] = peak, backgrounds[0]
+        return zfit.pdf.SumPDF([peak, *backgrounds], name=name)
 
-    def _peak(self, channel: ShapeChannel) -> Any:
+    def _peak(self, channel: Channel) -> Any:
         """``ShapeChannel.position`` as a zfit parameter that follows the mass."""
         threshold, (low, high) = channel.threshold, channel.reach
 
@@ -292,19 +375,31 @@ class Likelihood:
             f"{channel.name}_peak", position, params={"mass": self.mass}, unpack_params=False
         )
 
-    def _shapes(self, channel: ShapeChannel, background: Background, obs: Any, name: str) -> Any:
+    def _shapes(self, channel: Channel, background: Background, obs: Any, name: str) -> Any:
         """The PDFs that a background is made of, laid over the window if there is one."""
-        if channel.window is None:
+        if channel.reach_of_fit is None:
             return _several(background(zfit.Space(obs.obs, *channel.limits), name))
-        start, stop = (self._edges[f"{channel.name}_{edge}"] for edge in _EDGES[:2])
+        start, stop = (self._edges[channel.name][f"window_{side}"] for side in ("low", "high"))
         return [
             Windowed(shape, start, stop, obs, name=shape.name)
             for shape in _several(background(zfit.Space(obs.obs, -1.0, 1.0), name))
         ]
 
+    def _cutter(self, channel: Channel, backgrounds: Sequence[Any]) -> Any:
+        """What makes a PDF with holes of a shape, and sees only numbers where the channel counts.
+
+        Sidebands need only be counted if the background has a single, fixed shape.
+        """
+        if not isinstance(channel, CountingChannel):
+            return Vetoed
+        window, sidebands = channel.regions(self._edges[channel.name])
+        if len(backgrounds) > 1 or backgrounds[0].get_params(floating=True):
+            return partial(Counted, regions=[window])
+        return partial(Counted, regions=[window, sidebands])
+
     def _make_choices(self, correction: float) -> tuple[Choice, ...]:
         """All combinations of the channels' backgrounds."""
-        yields = {p for of in self._yields.values() for each in of.values() for p in each}
+        yields = set(self.background_yields)
         everything = {p for of in self._own.values() for each in of.values() for p in each}
         found = []
         for names in product(*(channel.backgrounds for channel in self.channels)):
@@ -323,7 +418,7 @@ class Likelihood:
             )
         return tuple(found)
 
-    def _signal_yield(self, channel: ShapeChannel) -> Any:
+    def _signal_yield(self, channel: Channel) -> Any:
         nuisances = channel.nuisances
 
         def events(params: Any) -> Any:

@@ -13,7 +13,7 @@ from zfit_dark.counting import Count, exact_limit
 from zfit_dark.errors import InputError
 from zfit_dark.frequentist import Data, Toys, toy_limit
 from zfit_dark.hypotheses import Alternative, fitted, local_significance, profiled
-from zfit_dark.likelihood import Choice, Likelihood
+from zfit_dark.likelihood import Choice, Counting, Likelihood
 from zfit_dark.newton import FloatArray, Minimum
 from zfit_dark.profile import CompiledLoss, Hypothesis, Sample, compiled
 from zfit_dark.results import Limit
@@ -39,7 +39,7 @@ def upper_limit(
     model: Any,
     poi: Any = None,
     level: float = 0.95,
-    method: str = "asymptotic",
+    method: str | None = None,
     test_statistic: TestStatistic = "qtilde",
     *,
     blind: bool = False,
@@ -56,8 +56,10 @@ def upper_limit(
         poi: the floating parameter that measures the signal; a ``Likelihood`` knows its own.
         level: confidence level, such as 0.90 or 0.95.
         method: "asymptotic"; "toys"; "exact", sums over the outcomes of a counting experiment, see
-            ``counts_of``; or "auto": asymptotic where enough background events compete with the
-            signal, else exact if that is possible, else toys. ``how`` of the limit tells.
+            ``counts_of``; or "auto": exact for a ``Likelihood`` that only counts, asymptotic where
+            enough background events compete with the signal, else exact if that is possible, else
+            toys. ``how`` of the limit tells. By default "asymptotic", but "auto" for a
+            ``Likelihood`` that only counts.
         test_statistic: "qtilde" (a negative signal counts as none) or "q".
         blind: expected limits only, from the fit to the sidebands of a ``Likelihood``: the data
             under the signal are not used for anything.
@@ -75,9 +77,13 @@ def upper_limit(
 
     Source: A. L. Read, J. Phys. G 28 (2002) 2693; G. Cowan et al., arXiv:1007.1727.
     """
-    return asked(
-        model, poi, level, method, test_statistic, blind, Toys() if toys is None else toys
-    )()
+    plan = Toys() if toys is None else toys
+    return asked(model, poi, level, method or usual(model), test_statistic, blind, plan)()
+
+
+def usual(model: Any) -> str:
+    """The method for a model if none is asked for."""
+    return "auto" if isinstance(model, Likelihood) and model.only_counts() else "asymptotic"
 
 
 def asked(
@@ -122,9 +128,19 @@ def asked(
 
     alpha, qtilde = 1 - level, test_statistic == "qtilde"
     backgrounds = alternatives(ours, choices, start)
+    counting = None
+    exactly = method == "exact" or (method == "auto" and usual(model) == "auto")
+    if exactly and isinstance(model, Likelihood) and not blind:
+        counting = model.counting()
 
     def work() -> Limit:
         how = ""
+        if counting is not None:
+            try:
+                return _counted(counting, level, method, test_statistic, toys.precision)
+            except InputError:
+                if method == "exact":
+                    raise
         if backgrounds:
             setting = nothing.setting
             found, best, without = profiled(
@@ -246,8 +262,7 @@ def _exactly(ours: CompiledLoss, data: Sample, poi: Any, asymptotic: Limit) -> L
     """A limit by exact sums, with the error of the best fit of the asymptotic one."""
     if asymptotic.blind:
         raise InputError("a counting experiment has no blind limit; use method='asymptotic'")
-    if asymptotic.test_statistic != "qtilde":
-        raise InputError("exact limits are those of the test statistic 'qtilde'")
+    _check_exact(asymptotic.test_statistic)
     found = exact_limit(counts_of(ours, data, poi), asymptotic.level)
     return replace(
         asymptotic,
@@ -259,6 +274,41 @@ def _exactly(ours: CompiledLoss, data: Sample, poi: Any, asymptotic: Limit) -> L
         valid=True,
         warnings=(),
     )
+
+
+def _counted(
+    counting: Counting, level: float, method: str, test_statistic: TestStatistic, precision: float
+) -> Limit:
+    """A limit by exact sums for a ``Likelihood`` that only counts; there is nothing to fit."""
+    _check_exact(test_statistic)
+    found = exact_limit(counting.counts, level, counting.uncertainties)
+    on, off = (
+        sum(each) for each in zip(*((c.on, c.off or 0.0) for c in counting.counts), strict=True)
+    )
+    warnings: tuple[str, ...] = ()
+    if found.error > precision * found.observed:
+        part = 100 * found.error / found.observed
+        warnings = (f"random outcomes leave an error of {part:.1f} % on the limit",)
+    of = "a random part of " if found.error else ""
+    return Limit(
+        observed=found.observed,
+        observed_error=found.error or np.nan,
+        expected=found.expected,
+        poi_hat=found.poi_hat,
+        poi_error=found.poi_error,
+        p0=found.p0,
+        level=level,
+        method=method,
+        test_statistic=test_statistic,
+        valid=True,
+        warnings=warnings,
+        how=f"exact: sums over {of}the counts; {on:.0f} in windows, {off:.0f} in sidebands",
+    )
+
+
+def _check_exact(test_statistic: str) -> None:
+    if test_statistic != "qtilde":
+        raise InputError("exact limits are those of the test statistic 'qtilde'")
 
 
 def counts_of(ours: CompiledLoss, data: Sample, poi: Any) -> list[Count]:
@@ -279,7 +329,10 @@ def counts_of(ours: CompiledLoss, data: Sample, poi: Any) -> list[Count]:
     index, p = ours.index(poi), len(ours.parameters)
     bins = [np.empty(n) for n in data.capacity]
     if not (ours.binned and ours.loss.is_extended):
-        raise InputError("exact limits are for extended binned losses; use method='toys'")
+        raise InputError(
+            "exact limits are for counts: those of an extended binned loss, or of a Likelihood of "
+            "counting channels; use method='toys'"
+        )
     if ours.loss.constraints:
         raise InputError("exact sums know no uncertainty but that of a sideband; use method='toys'")
 

@@ -17,7 +17,7 @@ from zfit_dark.elsewhere import Place, largest_excesses, place
 from zfit_dark.errors import InputError
 from zfit_dark.frequentist import Toys
 from zfit_dark.likelihood import Likelihood
-from zfit_dark.limits import TestStatistic, asked, loss_and_poi, unpacked
+from zfit_dark.limits import TestStatistic, asked, loss_and_poi, unpacked, usual
 from zfit_dark.profile import compiled
 from zfit_dark.results import Limit, Scan, Skipped
 from zfit_dark.terms import ALONE
@@ -32,7 +32,7 @@ def scan(
     poi: Any = None,
     mass: Any = None,
     level: float = 0.95,
-    method: str = "asymptotic",
+    method: str | None = None,
     test_statistic: TestStatistic = "qtilde",
     *,
     blind: bool = False,
@@ -76,6 +76,7 @@ def scan(
         InputError: if the masses are no numbers, none of them can be a hypothesis, or the executor
             is no thread pool.
     """
+    method = method or usual(model)
     hypotheses = np.unique(np.asarray(masses, float))
     if hypotheses.size == 0 or not np.isfinite(hypotheses).all():
         raise InputError("give at least one mass, and only finite ones, in GeV")

@@ -7,10 +7,11 @@ module before.
 
 from __future__ import annotations
 
+from zfit_dark.pdf.counted import Counted
 from zfit_dark.pdf.crystal_ball import CrystalBall, DoubleCB
 from zfit_dark.pdf.modified_mass import ModifiedMass
 from zfit_dark.pdf.threshold import Threshold
 from zfit_dark.pdf.vetoed import Vetoed
 from zfit_dark.pdf.windowed import Windowed
 
-__all__ = ["CrystalBall", "DoubleCB", "ModifiedMass", "Threshold", "Vetoed", "Windowed"]
+__all__ = ["Counted", "CrystalBall", "DoubleCB", "ModifiedMass", "Threshold", "Vetoed", "Windowed"]

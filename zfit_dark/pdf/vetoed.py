@@ -23,7 +23,7 @@ from zfit_dark.pdf._closed_form import integrals
 from zfit_dark.pdf._functor import SinglePDFFunctor, SinglePDFFunctorRepr, bounds
 from zfit_dark.pdf._space import tensor_space
 
-__all__ = ["Vetoed", "visible_pieces"]
+__all__ = ["Vetoed", "VetoedRepr", "interval_of", "visible_pieces"]
 
 Counts = Literal["visible", "all"]
 
@@ -108,17 +108,12 @@ class Vetoed(SinglePDFFunctor, SerializableMixin):
             raise InputError(f"Vetoed: counts={counts!r}: give 'visible' or 'all'")
         original_init = {"extended": extended, "obs": obs}
         self.counts = counts
-        self.intervals = tuple(_interval(interval) for interval in intervals)
+        self.intervals = tuple(interval_of(interval) for interval in intervals)
         self._inner_is_analytic = pdf.has_analytic_integral
         self._yield_before_cut: Any = None
         super().__init__(
             pdf,
-            params={
-                f"{side}_{i}": edge
-                for i, interval in enumerate(self.intervals)
-                for side, edge in zip(("low", "high"), interval, strict=True)
-                if isinstance(edge, ZfitParameter)
-            },
+            params=self._edge_params(),
             obs=obs,
             extended=extended,
             norm=norm,
@@ -127,6 +122,15 @@ class Vetoed(SinglePDFFunctor, SerializableMixin):
         )
         self.hs3.original_init.update(original_init)
         _check_something_left(self.intervals, bounds(self.norm))
+
+    def _edge_params(self) -> dict[str, Any]:
+        """The edges that are parameters, by name."""
+        return {
+            f"{side}_{i}": edge
+            for i, interval in enumerate(self.intervals)
+            for side, edge in zip(("low", "high"), interval, strict=True)
+            if isinstance(edge, ZfitParameter)
+        }
 
     def visible_fraction(self) -> tf.Tensor:
         """Fraction of the events of the inner PDF that is seen.
@@ -278,7 +282,7 @@ class _VisibleFraction:
         return _VisibleFraction, (None,)
 
 
-def _interval(interval: Any) -> tuple[Any, Any]:
+def interval_of(interval: Any) -> tuple[Any, Any]:
     """A pair of parameters or floats."""
     try:
         low, high = interval
@@ -302,8 +306,10 @@ def _check_something_left(intervals: Iterable[tuple[Any, Any]], norm: tuple[floa
         raise InputError(f"the holes cover the whole range {norm[0]:g} to {norm[1]:g}")
 
 
-class _VetoedRepr(SinglePDFFunctorRepr):
-    _implementation = Vetoed
+class VetoedRepr(SinglePDFFunctorRepr):
+    """HS3 representation of `Vetoed`."""
+
+    _implementation: Any = Vetoed
     hs3_type: Literal["zfit_dark.Vetoed"] = pydantic.Field("zfit_dark.Vetoed", alias="type")
     intervals: list[list[Serializer.types.ParamInputTypeDiscriminated]]
     counts: Counts

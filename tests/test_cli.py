@@ -85,7 +85,7 @@ def test_sources(capsys: Capture) -> None:
     [
         (
             ["scan", "b2kag"],
-            "unknown search 'b2kag'; there is b2kagg, b2ks; did you mean 'b2kagg'?",
+            "unknown search 'b2kag'; there is b2kagg, b2ks, idm; did you mean 'b2kagg'?",
         ),
         (["generate", "nothing", "--out", "x.root"], "unknown search 'nothing'"),
         (["sources", "nothing"], "unknown search 'nothing'"),

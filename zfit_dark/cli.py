@@ -18,7 +18,7 @@ from zfit_dark import __version__
 from zfit_dark.errors import InputError
 
 if TYPE_CHECKING:
-    from zfit_dark.results import LifetimeScan, Scan
+    from zfit_dark.results import Exclusion, LifetimeScan, Scan
     from zfit_dark.searches import LifetimeSearch, Search
 
 __all__ = ["app", "main"]
@@ -410,7 +410,8 @@ def _maps(result: LifetimeScan, folder: Path) -> list[Path]:
 
     written = []
     for channel in result.channels:
-        figure = plot.lifetimes(result, channel).get_figure(root=True)
+        label = _mass_label(result.scans[channel][0])
+        figure = plot.lifetimes(result, channel, **label).get_figure(root=True)
         written += _save(figure, [folder / f"limits_{channel}.png"])
     return written
 
@@ -418,8 +419,9 @@ def _maps(result: LifetimeScan, folder: Path) -> list[Path]:
 def _exclusions(
     search: LifetimeSearch, result: LifetimeScan, folder: Path, model: str | None
 ) -> list[Path]:
-    """Write and draw the excluded couplings of each channel, in one model or in all of them."""
+    """Write and draw what is excluded of each channel, in one model or in all of them."""
     from zfit_dark import plot
+    from zfit_dark.searches import PlaneSearch
 
     tied = [name for name in result.channels if name in search.MODELS]
     models = [model] if model is not None else tied or list(search.MODELS)
@@ -431,9 +433,23 @@ def _exclusions(
                 continue  # not to be interpreted in this model at any mass
             path = folder / f"exclusion_{name}_{channel}.json"
             exclusion.to_json(path)
-            figure = plot.exclusion(exclusion).get_figure(root=True)
+            figure = plot.exclusion(exclusion, **_mass_label(exclusion)).get_figure(root=True)
             written += [path, *_save(figure, [path.with_suffix(".png")])]
+            if isinstance(search, PlaneSearch):
+                for plane in search.planes(result, model=name, channel=channel):
+                    path = folder / f"plane_{plane.x}_{channel}.json"
+                    plane.to_json(path)
+                    figure = plot.plane(plane).get_figure(root=True)
+                    written += [path, *_save(figure, [path.with_suffix(".png")])]
     return written
+
+
+def _mass_label(result: Scan | Exclusion) -> dict[str, Any]:
+    """The mass as an axis names it; nothing for a scan of one's own, the plot has a label too."""
+    from zfit_dark import searches
+
+    made_by = str(result.provenance.get("search"))
+    return {"mass_label": searches.mass_label(made_by)} if made_by in searches.names() else {}
 
 
 def _coupling(search: Search, scan: Scan, folder: Path) -> list[Path]:
@@ -446,15 +462,11 @@ def _coupling(search: Search, scan: Scan, folder: Path) -> list[Path]:
 
 def _plots(scan: Scan, folder: Path, *, p_values: bool = True) -> list[Path]:
     """Draw limits and, unless the scan is blind, p-values, each as PNG and PDF."""
-    from zfit_dark import plot, searches
+    from zfit_dark import plot
 
-    made_by = scan.provenance.get("search")
-    label: dict[str, Any] = {}  # a scan of one's own has the label of the plot
-    if made_by in searches.names():
-        label = {"mass_label": searches.mass_label(str(made_by))}
-    drawn = {f"limit_{scan.poi}": plot.brazil(scan, **label)}
+    drawn = {f"limit_{scan.poi}": plot.brazil(scan, **_mass_label(scan))}
     if p_values and not scan.blind:
-        drawn["p0"] = plot.p_values(scan, **label)
+        drawn["p0"] = plot.p_values(scan, **_mass_label(scan))
     written = []
     for name, axes in drawn.items():
         paths = [folder / f"{name}.png", folder / f"{name}.pdf"]

@@ -22,11 +22,20 @@ if TYPE_CHECKING:
 
     from zfit_dark.frequentist import Toys
     from zfit_dark.likelihood import Likelihood
-    from zfit_dark.results import Exclusion, Fit, LifetimeScan, Scan
+    from zfit_dark.results import Exclusion, Fit, LifetimeScan, Plane, Scan
 
     FloatArray = npt.NDArray[np.float64]
 
-__all__ = ["LifetimeSearch", "PseudoData", "Sample", "Search", "load", "names", "title"]
+__all__ = [
+    "LifetimeSearch",
+    "PlaneSearch",
+    "PseudoData",
+    "Sample",
+    "Search",
+    "load",
+    "names",
+    "title",
+]
 
 
 class Search(Protocol):
@@ -160,6 +169,16 @@ class LifetimeSearch(Search, Protocol):
         self, result: LifetimeScan, *, model: str = ..., channel: str | None = ...
     ) -> Exclusion:
         """The couplings that the limits exclude."""
+
+
+@runtime_checkable
+class PlaneSearch(LifetimeSearch, Protocol):
+    """A search whose model has more parameters than a coupling and a mass."""
+
+    def planes(
+        self, result: LifetimeScan, *, model: str = ..., channel: str | None = ...
+    ) -> list[Plane]:
+        """What the limits exclude in planes of two parameters."""
 
 
 def names() -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -54,3 +56,20 @@ def check_masses(masses: npt.ArrayLike, search: str, low: float, high: float) ->
             hint = "; it looks like MeV" if low <= mass / 1000 <= high else ""
             there = f"the range of {search}, {low:g} to {high:g} GeV"
             raise InputError(f"mass {mass:.6g} GeV is outside {there}{hint}")
+
+
+def within(wanted: npt.ArrayLike, low: float, high: float) -> FloatArray:
+    """Those of some masses that are within a range."""
+    given = np.ravel(np.asarray(wanted, dtype=np.float64))
+    return given[(given >= low) & (given <= high)]
+
+
+def whole_range(ranges: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """From the lowest to the highest mass of several ranges."""
+    lows, highs = zip(*ranges, strict=True)
+    return min(lows), max(highs)
+
+
+def where(search: str, modes: Sequence[str]) -> str:
+    """What errors name: the search, and the channel if there is one."""
+    return f"{search}, {modes[0]}" if len(modes) == 1 else search

@@ -52,6 +52,18 @@ class Range(Sourced):
         return self
 
 
+class Values(Sourced):
+    """Numbers in ascending order."""
+
+    value: Annotated[list[Finite], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _ascends(self) -> Values:
+        if any(b <= a for a, b in pairwise(self.value)):
+            raise ValueError("the values must ascend")
+        return self
+
+
 class Curve(Sourced):
     """Values at ascending masses in GeV."""
 

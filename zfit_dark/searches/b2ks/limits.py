@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import lru_cache, partial, reduce
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,11 @@ from zfit_dark.kinematics import modified_mass
 from zfit_dark.likelihood import Likelihood
 from zfit_dark.results import Fit, LifetimeScan, Scan, new_provenance
 from zfit_dark.searches import Sample, masses_to_show
-from zfit_dark.searches._hypotheses import chosen_masses
+from zfit_dark.searches._hypotheses import chosen_masses, where, whole_range, within
 from zfit_dark.searches._samples import made_folder, sample_of
+from zfit_dark.searches._scans import check_poi, in_parts
 from zfit_dark.searches.b2ks.samples import masses as _grid
-from zfit_dark.searches.b2ks.samples import range_of, read, where
+from zfit_dark.searches.b2ks.samples import read
 from zfit_dark.searches.b2ks.signal import (
     LIFETIMES,
     MODELS,
@@ -283,21 +283,18 @@ def scan_lifetimes(
                 return _tied_limits(sample, chosen, model, ctau, part, asked)
 
             record = _provenance(sample, asked, chosen, model, ctau)
-            of_model.append(_in_parts(tied, here, folder, f"{model}_{ctau:g}cm", record))
+            of_model.append(in_parts(tied, here, folder, f"{model}_{ctau:g}cm", record, PART))
         return LifetimeScan(lifetimes=times[: len(of_model)], scans={model: tuple(of_model)})
     scans = {}
     for mode in chosen:
-        low, high = mass_range(mode)
-        wanted = masses
-        if masses is not None:
-            given = np.ravel(np.asarray(masses, dtype=np.float64))
-            wanted = given[(given >= low) & (given <= high)]
-        found = _in_parts(
+        wanted = None if masses is None else within(masses, *mass_range(mode))
+        found = in_parts(
             partial(_yields, sample, mode, asked=asked),
             _hypotheses((mode,), wanted, max_masses),
             folder,
             mode,
             _provenance(sample, asked, (mode,), None, None),
+            PART,
         )
         reach = _reach_of_long_lifetimes(kaon_and_final(mode)[1])
         scans[mode] = tuple(
@@ -311,7 +308,9 @@ def _hypotheses(
     modes: tuple[str, ...], wanted: npt.ArrayLike | None, max_masses: int | None
 ) -> FloatArray:
     found = _grid(modes=modes) if wanted is None else wanted
-    return chosen_masses(found, max_masses, where(modes), *range_of(modes))
+    return chosen_masses(
+        found, max_masses, where(NAME, modes), *whole_range(map(mass_range, modes))
+    )
 
 
 def _reach_of_long_lifetimes(final: str) -> float:
@@ -366,9 +365,13 @@ def _tied_limits(
         sample,
         hypotheses,
         asked,
-        rf"$\mathcal{{B}}(B^+ \to K^+ {_SYMBOL[model]})$",
+        _tied_label(model),
         _provenance(sample, asked, modes, model, ctau),
     )
+
+
+def _tied_label(model: str) -> str:
+    return rf"$\mathcal{{B}}(B^+ \to K^+ {_SYMBOL[model]})$"
 
 
 def _scanned(
@@ -411,48 +414,6 @@ def _provenance(
     return new_provenance(search=NAME, settings=settings, inputs=sample.inputs)
 
 
-def _in_parts(
-    work: Callable[[FloatArray], Scan],
-    hypotheses: FloatArray,
-    folder: Path | None,
-    name: str,
-    provenance: Mapping[str, Any],
-) -> Scan:
-    """A scan in pieces that are kept in a folder; those that are there are not made again.
-
-    Args:
-        work: Makes a piece.
-        hypotheses: All masses.
-        folder: Where the pieces are; None to keep none.
-        name: Begins the names of their files.
-        provenance: What the pieces say of their origin.
-    """
-    if folder is None:
-        return work(hypotheses)
-    found: list[Scan] = []
-    for first in range(0, len(hypotheses), PART):
-        part, path = hypotheses[first : first + PART], folder / f"{name}_{first:05d}.json"
-        if path.exists():
-            found.append(Scan.from_json(path))
-            _check_same(found[-1], part, provenance, path)
-        else:
-            found.append(work(part))
-            found[-1].to_json(path)
-    return reduce(Scan.merge, found)
-
-
-def _check_same(
-    found: Scan, hypotheses: FloatArray, provenance: Mapping[str, Any], path: Path
-) -> None:
-    """Refuse a piece of another scan."""
-    for name in ("settings", "inputs", "versions"):
-        if found.provenance.get(name) != json.loads(json.dumps(provenance[name])):
-            raise InputError(f"{path}: a piece of a scan with other {name}; choose another folder")
-    there = np.sort([*found.masses, *(skipped.mass for skipped in found.skipped)])
-    if not np.array_equal(there, hypotheses):
-        raise InputError(f"{path}: a piece of a scan of other masses; choose another folder")
-
-
 def fits(sample: Sample, scan: Scan, *, count: int = 4, goodness_toys: int = 0) -> list[Fit]:
     """The fits at the most significant mass of a scan and at others, spread evenly.
 
@@ -465,7 +426,7 @@ def fits(sample: Sample, scan: Scan, *, count: int = 4, goodness_toys: int = 0) 
     Raises:
         InputError: the scan is not one of this search.
     """
-    _check_poi(scan, _PRODUCT, _BF)
+    check_poi(scan, NAME, _PRODUCT, _BF)
     settings = scan.provenance["settings"]
     made = likelihood(
         sample, modes=settings["modes"], ctau=settings["ctau"], model=settings["model"]
@@ -481,10 +442,3 @@ def fits(sample: Sample, scan: Scan, *, count: int = 4, goodness_toys: int = 0) 
         )
         for mass in masses_to_show(scan, count)
     ]
-
-
-def _check_poi(scan: Scan, *known: str) -> None:
-    if scan.poi not in known:
-        raise InputError(
-            f"a scan of {scan.poi}; give one of {' or '.join(known)}, as {NAME} makes it"
-        )

@@ -20,7 +20,7 @@ from zfit_dark.searches._generation import (
     double_crystal_ball,
     smooth,
 )
-from zfit_dark.searches._hypotheses import check_masses, check_range
+from zfit_dark.searches._hypotheses import check_masses, check_range, where, whole_range
 from zfit_dark.searches._samples import (
     check_nothing_injected,
     check_nothing_selected,
@@ -73,26 +73,15 @@ def masses(
     [1.0, 1.0015, 1.003, 1.0045]
     """
     chosen = chosen_modes(modes, MODES)
-    first, last = range_of(chosen)
+    first, last = whole_range(map(mass_range, chosen))
     begin, end = first if low is None else low, last if high is None else high
-    check_range(begin, end, where(chosen), first, last)
+    check_range(begin, end, where(NAME, chosen), first, last)
     final = min((kaon_and_final(mode)[1] for mode in chosen), key=FINAL_STATES.index)
     daughter = daughter_of(final)
     begin = max(begin, invariant_mass(LOWEST_M_PRIME, daughter)) if low is None else begin
     start, stop = modified_mass([begin, end], daughter).tolist()
     positions = resolution(final).grid(start, stop, step)
     return np.clip(invariant_mass(positions, daughter), begin, end)
-
-
-def range_of(modes: Sequence[str]) -> tuple[float, float]:
-    """The masses at which at least one of the channels is open."""
-    ranges = [mass_range(mode) for mode in modes]
-    return min(low for low, _ in ranges), max(high for _, high in ranges)
-
-
-def where(modes: Sequence[str]) -> str:
-    """What errors name: the search, and the channel if there is one."""
-    return f"{NAME}, {modes[0]}" if len(modes) == 1 else NAME
 
 
 def generate(
@@ -127,7 +116,7 @@ def generate(
     """
     seed, signals = check_seed(seed), check_signals(inject)
     chosen = chosen_modes(modes, MODES)
-    check_masses([m for m, _ in signals], where(chosen[:1]), *mass_range(chosen[0]))
+    check_masses([m for m, _ in signals], where(NAME, chosen[:1]), *mass_range(chosen[0]))
     expected = {mode: [(m, n, 1.0) for m, n in signals] for mode in chosen[:1]}
     if scalar is not None:
         for mode in chosen:
@@ -150,7 +139,7 @@ def generate(
 
 def _scalar_events(mode: str, mass: float, theta: float) -> tuple[float, float, float]:
     """Mass, events and lifetime of a dark scalar in a channel."""
-    check_masses([mass], NAME, *range_of(MODES))
+    check_masses([mass], NAME, *whole_range(map(mass_range, MODES)))
     theory = theory_of("scalar")
     ctau = float(theory.lifetime_ctau_cm(mass, theta))
     produced = float(theory.branching_fraction("Kplus", mass, theta))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import lru_cache
-from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -24,6 +23,7 @@ from zfit_dark.searches._numbers import (
     Record,
     Selection,
     Sourced,
+    Values,
     data_file,
     load_numbers,
 )
@@ -52,10 +52,6 @@ MESONS = {
 
 
 # -- the numbers ----------------------------------------------------------------------------
-
-
-class _Values(Sourced):
-    value: Annotated[list[Finite], Field(min_length=1)]
 
 
 class _Polynomial(Sourced):
@@ -124,7 +120,7 @@ class Numbers(Record):
     kst0_to_kpi: Number
     lowest_mass: Number
     highest_mass: Number
-    lifetimes: _Values
+    lifetimes: Values
     long_lifetimes: _LongLifetimes
     final_states: dict[str, _FinalState]
     tails: _Tails
@@ -152,8 +148,6 @@ class Numbers(Record):
         for name, leftover in self.leftovers.items():
             if strange := set(leftover.events) - set(MODES):
                 raise ValueError(f"leftovers.{name}.events: no channel {', '.join(strange)}")
-        if any(b <= a for a, b in pairwise(self.lifetimes.value)):
-            raise ValueError("lifetimes must ascend")
         return self
 
 

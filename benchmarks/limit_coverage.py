@@ -18,6 +18,7 @@ from one_count import (
     coverage_with_sideband,
     just_above,
     likely,
+    limits_with_sideband,
     up_to,
 )
 from scipy.stats import poisson
@@ -90,7 +91,9 @@ def main() -> None:
         rows.append([f"{b:g}", *(found.get(method, "") for method in METHODS)])
         print(*rows[-1], flush=True)
     for b, reach in SIDEBANDS.items():
-        _, covered = coverage_with_sideband(b, 1.0, reach)
+        limits = limits_with_sideband(b, 1.0, reach)
+        signals = np.concatenate([just_above(each) for each in limits.values()])
+        covered = coverage_with_sideband(signals, b, 1.0, limits)
         rows.append([f"{b:g}, sideband", "", f"{100 * covered.min():.2f}", "", ""])
         print(*rows[-1], flush=True)
     (RESULTS / "coverage.md").write_text(markdown_table(["b", *METHODS], rows), encoding="utf-8")

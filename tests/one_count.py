@@ -84,23 +84,27 @@ def just_above(limits: Any) -> np.ndarray:
     return np.asarray(limits)[:-1] * (1 + 1e-9)
 
 
-def coverage_with_sideband(
+def limits_with_sideband(
     b: float, tau: float, reach: float, rare: float = 1e-7
-) -> tuple[np.ndarray, np.ndarray]:
-    """Signals where that of exact limits is smallest, and what it is: sums over both counts.
+) -> dict[int, list[float]]:
+    """Exact limits up to beyond a signal, by the count of the sideband.
 
-    Larger counts of the sideband, as improbable as ``rare``, are taken as not covering.
+    Counts of the sideband as improbable as ``rare``, on both sides, are left out.
     """
-    off = range(int(poisson.isf(rare, tau * b)) + 1)
+    off = range(int(poisson.ppf(rare, tau * b)), int(poisson.isf(rare, tau * b)) + 1)
 
     def observed(m: int) -> list[float]:
         found = up_to(reach, 0, lambda n: exact_limit([Count(n, 1.0, off=m, tau=tau)]))
         return [each.observed for each in found]
 
-    limits = [observed(m) for m in off]
-    signals = np.sort(np.concatenate([just_above(each) for each in limits]))
-    covered = sum(
-        poisson.pmf(m, tau * b) * coverage(signals, b, each)
-        for m, each in zip(off, limits, strict=True)
-    )
-    return signals, covered
+    return {m: observed(m) for m in off}
+
+
+def coverage_with_sideband(
+    signals: np.ndarray, b: float, tau: float, limits: dict[int, list[float]]
+) -> np.ndarray:
+    """How often limits are not below signals: sums over both counts.
+
+    Counts of the sideband without limits are taken as not covering.
+    """
+    return sum(poisson.pmf(m, tau * b) * coverage(signals, b, each) for m, each in limits.items())

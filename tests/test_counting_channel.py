@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import zfit
 from scipy.integrate import quad
-from scipy.optimize import brentq, minimize
+from scipy.optimize import brentq, minimize, minimize_scalar
 from scipy.stats import norm
 
 from zfit_dark.channel import CountingChannel, Nuisance, ShapeChannel, Veto, bernstein
@@ -280,45 +280,65 @@ def test_a_background_with_a_slope_is_fitted_to_the_sidebands() -> None:
 
 
 def test_counting_beside_a_shape() -> None:
-    """In one likelihood: the best fit maximises the product of both."""
+    """In one likelihood: minus its logarithm is the sum of both, written out."""
+    mass, limits = 1.0, (0.97, 1.03)
+    data = np.random.default_rng(3).uniform(*limits, 100)
     shape = ShapeChannel(
         "shape",
-        data=np.random.default_rng(3).uniform(0.9, 1.1, 200),
-        limits=(0.9, 1.1),
+        data=data,
+        limits=limits,
         signal=SHAPE,
         signal_per_poi=20.0,
         background=bernstein(0),
     )
-    together = Likelihood([shape, channel()]).move_to(1.0)
+    together = Likelihood([shape, channel()]).move_to(mass)
     assert not together.only_counts()
-    limit = upper_limit(together)
-    assert limit.method == "asymptotic"
-    parts = [compiled(Likelihood([each]).move_to(1.0).loss) for each in (shape, channel())]
+    ours, counts, window = compiled(together.loss), count("one", mass), 10.0
+    names = [each.name for each in ours.parameters]
+    peak = np.array([crystal_ball((x - mass) / SIGMA) for x in data])
+    low, high = ((edge - mass) / SIGMA for edge in limits)
+    seen, whole = (
+        sum(quad(crystal_ball, a, b)[0] for a, b in pairwise(ends))
+        for ends in ((low, -1.2, 1.5, high), (low - 25, -1.2, 1.5, high + 25))
+    )
 
-    def profiled(mu: float) -> float:
-        total = 0.0
-        for ours in parts:
-            start = ours.values()[None].copy()
-            index = next(i for i, p in enumerate(ours.parameters) if p.name.startswith("mu"))
-            start[0, index] = mu
-            free = np.ones(start.shape, bool)
-            free[0, index] = False
-            total += float(ours.fit(ours.observed(), start, free).value[0])
-        return total
+    def nll(mu: float, flat: float, b: float) -> float:
+        on, off = mu * counts.per_poi + b, mu * counts.off_per_poi + counts.tau * b
+        of_counts = on + off - counts.on * np.log(on) - counts.off * np.log(off)
+        density = 20 * mu * peak / (whole * SIGMA) + flat / (limits[1] - limits[0])
+        return of_counts + 20 * mu * seen / whole + flat - np.log(density).sum()
 
-    around = limit.poi_hat + 0.02 * np.array([-1.0, 0.0, 1.0])
-    low, best, high = (profiled(mu) for mu in around)
-    assert best < low
-    assert best < high
-    assert 0.5 * (low - high) / (low + high - 2 * best) * 0.02 == pytest.approx(0.0, abs=2e-4)
+    found, expected = [], []
+    for mu, flat, b in ((0.0, 100.0, 2.0), (0.8, 90.0, 2.0), (0.8, 90.0, 3.0)):
+        values = {"mu": mu, "shape_background_yield": flat, "one_background_yield": b * window}
+        theta = np.array([[values[name] for name in names]])
+        found.append(ours.evaluate(theta, ours.observed())[0][0])
+        expected.append(nll(mu, flat, b))
+    np.testing.assert_allclose(np.diff(found), np.diff(expected), rtol=1e-6)
 
 
-def test_blind_limits_do_not_see_the_window() -> None:
-    inside = np.full(50, 1.0)
-    seen = Likelihood([channel(masses=np.concatenate([DATA["one"], inside]))]).move_to(1.0)
-    limit = upper_limit(seen, method="asymptotic", blind=True)
-    without = upper_limit(Likelihood([channel()]).move_to(1.0), method="asymptotic", blind=True)
-    np.testing.assert_allclose(limit.expected, without.expected, rtol=1e-6)
+def test_blind_limits_do_not_see_the_window(alone: Likelihood) -> None:
+    """They are those of as many events in the window as the sidebands expect."""
+    right = count("one", 2.15)  # 5 events where the sidebands expect 1.4
+    alone.move_to(2.15)
+    limit = upper_limit(alone, method="asymptotic", blind=True)
+    b = right.off / right.tau
+
+    def root_of_q(mu: float) -> float:
+        def nll(mu: float, background: float) -> float:
+            on, off = mu * right.per_poi + background, mu * right.off_per_poi
+            off += right.tau * background
+            return on + off - b * np.log(on) - right.off * np.log(off)
+
+        profiled = minimize_scalar(
+            lambda x: nll(mu, x), bounds=(1e-9, 10 * b), method="bounded", options={"xatol": 1e-9}
+        )
+        return float(np.sqrt(2 * max(profiled.fun - nll(0.0, b), 0.0)))
+
+    median = brentq(lambda mu: root_of_q(mu) - norm.isf(0.025), 0.01, 20)
+    assert limit.expected[2] == pytest.approx(median, rel=1e-4)
+    seen = upper_limit(alone, method="asymptotic")
+    assert seen.expected[2] > 1.05 * median
 
 
 def test_scan_over_a_veto_and_overlapping_windows(alone: Likelihood) -> None:

@@ -170,7 +170,7 @@ def coupling_from_branching_fraction(
     r"""The coupling g_aW ≥ 0 that gives this B(B → K(*) a): the inverse of `branching_fraction`.
 
     The lifetime that this coupling implies is not looked at: the conversion holds for a limit on
-    the branching fraction of a prompt a.
+    the branching fraction of a prompt a. With the lifetime: `couplings.coupling_limit`.
 
     Args:
         mode: one of `MODES`.

@@ -221,6 +221,29 @@ class Exclusion:
         content["skipped"] = [{"mass": s.mass, "reason": s.reason} for s in self.skipped]
         write_json(Path(path), content)
 
+    def to_hepdata(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        images: Iterable[str | os.PathLike[str]] = (),
+        qualifiers: Mapping[str, tuple[float | str, str]] | None = None,
+    ) -> None:
+        """Write a record for HEPData: a table of the observed intervals, one of the expected ones.
+
+        A mass where nothing is excluded has a row that says so, and so has a skipped one.
+
+        Args:
+            folder: See `zfit_dark.Scan.to_hepdata`.
+            images: Plots as PNG files; they belong to the first table.
+            qualifiers: See `zfit_dark.Scan.to_hepdata`.
+
+        Raises:
+            InputError: See `zfit_dark.Scan.to_hepdata`.
+        """
+        from zfit_dark.results.hepdata import write_exclusion
+
+        write_exclusion(self, folder, images, qualifiers)
+
     @classmethod
     def from_json(cls, path: str | os.PathLike[str]) -> Exclusion:
         """The exclusion written by `to_json`.

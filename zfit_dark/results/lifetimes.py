@@ -329,6 +329,27 @@ class LifetimeScan:
             records.append({"channel": channel, "ctau_cm": lifetime, "masses_GeV": masses})
         return records
 
+    def to_hepdata(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        images: Mapping[str, Iterable[str | os.PathLike[str]]] | None = None,
+        qualifiers: Mapping[str, tuple[float | str, str]] | None = None,
+    ) -> None:
+        """Write a record for HEPData with a table of each channel and lifetime, against mass.
+
+        Args:
+            folder: See `Scan.to_hepdata`.
+            images: Channel to its plots, PNG files; they belong to its first table.
+            qualifiers: See `Scan.to_hepdata`.
+
+        Raises:
+            InputError: See `Scan.to_hepdata`; or images are those of an unknown channel.
+        """
+        from zfit_dark.results.hepdata import write_lifetimes
+
+        write_lifetimes(self, folder, images, qualifiers)
+
     @classmethod
     def from_root(cls, path: str | os.PathLike[str]) -> LifetimeScan:
         """The scan written by `to_root`.

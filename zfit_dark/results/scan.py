@@ -532,6 +532,35 @@ class Scan:
             frame[name] = frame[name].str.replace("\r", " ")
         write_csv(Path(path), header, frame)
 
+    def to_hepdata(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        images: Iterable[str | os.PathLike[str]] = (),
+        qualifiers: Mapping[str, tuple[float | str, str]] | None = None,
+    ) -> None:
+        """Write a record for HEPData, one that HEPData's own validator accepts.
+
+        Its table has one row a mass, also the skipped ones: observed limit, the five expected ones,
+        best fit with its error, p-value and significance; whether the fits converged, and remarks.
+        Masses are written in full, other numbers with six digits; "-" is a number that is not
+        there. It needs hepdata-lib: ``pip install 'zfit-dark[hepdata]'``.
+
+        Args:
+            folder: A new folder, or an empty one. It appears when all is written.
+            images: Plots of the scan as PNG files; they are copied, and get thumbnails.
+            qualifiers: What else a reader has to know, name to value and unit, e.g.
+                ``{"SQRT(S)": (10.58, "GeV"), "LUMINOSITY": (365.0, "fb^-1")}``. It cannot change
+                what the scan says of itself, such as "Data": pseudo-data.
+
+        Raises:
+            InputError: hepdata-lib is not installed, the folder is not empty or cannot be written,
+                an image is no PNG file, or HEPData would refuse the record.
+        """
+        from zfit_dark.results.hepdata import write_scan
+
+        write_scan(self, folder, images, qualifiers)
+
     # -- new scans --------------------------------------------------------------------------
 
     def merge(self, other: Scan) -> Scan:

@@ -18,7 +18,7 @@ import uproot
 
 from zfit_dark import __version__, cli, searches
 from zfit_dark.errors import InputError
-from zfit_dark.results import ChannelFit, Fit, Limit, Scan, Skipped, new_provenance
+from zfit_dark.results import ChannelFit, Fit, Limit, Projection, Scan, Skipped, new_provenance
 from zfit_dark.searches import Sample
 
 MODES = ("Kplus", "KS", "Kst0", "Kstplus")
@@ -58,7 +58,7 @@ def test_nothing_heavy_is_needed_for_help_and_list(arguments: list[str]) -> None
 def test_help_names_every_command(capsys: Capture) -> None:
     assert cli.main(["--help"]) == 0
     text = capsys.readouterr().out
-    for command in ("list", "sources", "generate", "scan", "plot", "interpret"):
+    for command in ("list", "sources", "generate", "scan", "project", "plot", "interpret"):
         assert f" {command} " in text
 
 
@@ -507,3 +507,43 @@ def test_a_scan_of_lifetimes_goes_to_tables_plots_and_couplings(
     assert found == {name for name in made if "alp" not in name and name != "limits.root"}
     one = (out / "exclusion_scalar_Kplus_mumu.json").read_text()
     assert (again / "exclusion_scalar_Kplus_mumu.json").read_text() == one
+
+
+# -- projections ----------------------------------------------------------------------------
+
+
+def test_a_projection_goes_to_tables_and_plots(tmp_path: Path, capsys: Capture) -> None:
+    """Counts in two windows of one final state: sums, nothing is compiled."""
+    out = tmp_path / "projection"
+    text = "project idm --seed 2 --channel mumu --masses 0.7,2.4 --ctau 1 --floor 0.05"
+    assert cli.main([*text.split(), "--luminosity", "365,3650", "--out", str(out)]) == 0
+    told = capsys.readouterr().out
+    made = {f"{name}.{end}" for name in ("projection", "projections") for end in ("png", "pdf")}
+    made |= {"projection.json", "projection.csv"}
+    assert {path.name for path in out.iterdir()} == made
+    assert all(str(out / name) in told for name in made)
+    found = Projection.from_json(out / "projection.json")
+    assert found.summary() in told
+    assert found.luminosities.tolist() == [365.0, 3650.0]
+    assert (found.luminosity, found.floor, found.level) == (365.0, 0.05, 0.95)
+    assert found.pseudo_data
+    assert found.provenance["settings"]["ctau"] == 1
+    assert found.masses.tolist() == [0.7, 2.4]
+    first, second = (scan.expected[:, 2] for scan in found.scans)
+    assert ((first > second) & (first <= 10.01 * second)).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["idm", "--luminosity", "575,many"], "--luminosity: 'many' is not a number"),
+        (["idm", "--luminosity", "575,-1", "--modes", "mumu"], "luminosity -1 fb^-1: give a"),
+        (["idm", "--floor", "-1", "--modes", "mumu"], "floor=-1.0: give 0, or a positive part"),
+        (["b2kagg", "--ctau", "1"], "b2kagg has no lifetimes"),
+        (["idm", "--data", "x.root", "--seed", "2"], "--seed makes pseudo-data"),
+    ],
+)
+def test_a_projection_of_wrong_words(
+    arguments: list[str], message: str, tmp_path: Path, capsys: Capture
+) -> None:
+    assert message in refused(capsys, "project", *arguments, "--out", tmp_path)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from zfit_dark.kinematics import invariant_mass, modified_mass
     from zfit_dark.likelihood import Likelihood
     from zfit_dark.limits import significance, upper_limit
+    from zfit_dark.projecting import project
     from zfit_dark.ranking import impacts
-    from zfit_dark.results import Exclusion, LifetimeScan, Limit, Plane, Scan
+    from zfit_dark.results import Exclusion, LifetimeScan, Limit, Plane, Projection, Scan
     from zfit_dark.scanning import scan
     from zfit_dark.signal_shape import SignalShape
     from zfit_dark.validation import compare_backgrounds, validate
@@ -37,6 +38,7 @@ __all__ = [
     "Limit",
     "Nuisance",
     "Plane",
+    "Projection",
     "Scan",
     "ShapeChannel",
     "SignalShape",
@@ -49,6 +51,7 @@ __all__ = [
     "modified_mass",
     "pdf",
     "plot",
+    "project",
     "scan",
     "searches",
     "significance",
@@ -69,6 +72,7 @@ _HOME = {
     "Limit": "results",
     "Nuisance": "channel",
     "Plane": "results",
+    "Projection": "results",
     "Scan": "results",
     "ShapeChannel": "channel",
     "SignalShape": "signal_shape",
@@ -78,6 +82,7 @@ _HOME = {
     "impacts": "ranking",
     "invariant_mass": "kinematics",
     "modified_mass": "kinematics",
+    "project": "projecting",
     "scan": "scanning",
     "significance": "limits",
     "upper_limit": "limits",

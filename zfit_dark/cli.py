@@ -18,7 +18,7 @@ from zfit_dark import __version__
 from zfit_dark.errors import InputError
 
 if TYPE_CHECKING:
-    from zfit_dark.results import Exclusion, LifetimeScan, Scan
+    from zfit_dark.results import Exclusion, LifetimeScan, Projection, Scan
     from zfit_dark.searches import LifetimeSearch, Search
 
 __all__ = ["app", "main"]
@@ -60,6 +60,63 @@ _Model = Annotated[
         "interpreted in.",
         show_default=False,
     ),
+]
+_Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="FILE",
+        help="ROOT file with one tree per mode.",
+        show_default="pseudo-data",
+    ),
+]
+_Level = Annotated[
+    float | None,
+    typer.Option("--level", help="Confidence level.", show_default="that of the search"),
+]
+_Masses = Annotated[
+    str | None,
+    typer.Option(
+        "--masses",
+        metavar="M,M,...|LOW:HIGH",
+        help="Mass hypotheses: single ones, or a range in steps of the resolution.",
+        show_default="all",
+    ),
+]
+_MaxMasses = Annotated[
+    int | None,
+    typer.Option(
+        "--max-masses",
+        metavar="N",
+        help="Scan N of the hypotheses, spread evenly.",
+        show_default="all",
+    ),
+]
+_Seed = Annotated[
+    int | None,
+    typer.Option("--seed", help="Seed of the pseudo-data.", show_default="1"),
+]
+_Blind = Annotated[bool, typer.Option("--blind", help="Expected limits only, from the sidebands.")]
+_Method = Annotated[
+    str | None,
+    typer.Option(
+        "--method",
+        metavar="NAME",
+        help="How limits are found: asymptotic, toys, exact, or auto.",
+        show_default="that of the search",
+    ),
+]
+_Ctau = Annotated[
+    float | None,
+    typer.Option(
+        "--ctau",
+        metavar="CM",
+        help="For long-lived particles: the proper decay length in cm.",
+        show_default="1",
+    ),
+]
+_Quiet = Annotated[
+    bool, typer.Option("--quiet", help="Show nothing but errors.", show_default=False)
 ]
 
 
@@ -147,15 +204,7 @@ def generate(
 @app.command()
 def scan(
     name: _Name,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            metavar="FILE",
-            help="ROOT file with one tree per mode.",
-            show_default="pseudo-data",
-        ),
-    ] = None,
+    data: _Data = None,
     tree: Annotated[
         list[str] | None,
         typer.Option(
@@ -172,56 +221,16 @@ def scan(
         str | None,
         typer.Option("--cut", help='Selects entries, e.g. "Mbc > 5.275".', show_default=False),
     ] = None,
-    level: Annotated[
-        float | None,
-        typer.Option("--level", help="Confidence level.", show_default="that of the search"),
-    ] = None,
+    level: _Level = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("limits"),
-    masses: Annotated[
-        str | None,
-        typer.Option(
-            "--masses",
-            metavar="M,M,...|LOW:HIGH",
-            help="Mass hypotheses: single ones, or a range in steps of the resolution.",
-            show_default="all",
-        ),
-    ] = None,
+    masses: _Masses = None,
     modes: _Modes = None,
-    max_masses: Annotated[
-        int | None,
-        typer.Option(
-            "--max-masses",
-            metavar="N",
-            help="Scan N of the hypotheses, spread evenly.",
-            show_default="all",
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option("--seed", help="Seed of the pseudo-data.", show_default="1"),
-    ] = None,
+    max_masses: _MaxMasses = None,
+    seed: _Seed = None,
     inject: _Inject = None,
-    blind: Annotated[
-        bool, typer.Option("--blind", help="Expected limits only, from the sidebands.")
-    ] = False,
-    method: Annotated[
-        str | None,
-        typer.Option(
-            "--method",
-            metavar="NAME",
-            help="How limits are found: asymptotic, toys, exact, or auto.",
-            show_default="that of the search",
-        ),
-    ] = None,
-    ctau: Annotated[
-        float | None,
-        typer.Option(
-            "--ctau",
-            metavar="CM",
-            help="For long-lived particles: the proper decay length in cm.",
-            show_default="1",
-        ),
-    ] = None,
+    blind: _Blind = False,
+    method: _Method = None,
+    ctau: _Ctau = None,
     every: Annotated[
         bool,
         typer.Option(
@@ -250,9 +259,7 @@ def scan(
             show_default="none",
         ),
     ] = 0,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Show nothing but errors.", show_default=False)
-    ] = False,
+    quiet: _Quiet = False,
 ) -> None:
     """Scan the mass hypotheses; leave limits, tables and plots in a folder."""
     ranges, signals, chosen = _ranges(masses), _signals(inject), _names(modes)
@@ -314,11 +321,95 @@ def scan(
         _tell(written)
 
 
+@app.command()
+def project(
+    name: _Name,
+    data: _Data = None,
+    luminosity: Annotated[
+        str | None,
+        typer.Option(
+            "--luminosity",
+            metavar="L,L,...",
+            help="Luminosities in fb^-1.",
+            show_default="575 to 50000",
+        ),
+    ] = None,
+    floor: Annotated[
+        float,
+        typer.Option(
+            "--floor",
+            help="Relative uncertainty of the background that no luminosity makes smaller.",
+        ),
+    ] = 0.0,
+    level: _Level = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path(
+        "projection"
+    ),
+    masses: _Masses = None,
+    modes: _Modes = None,
+    max_masses: _MaxMasses = None,
+    seed: _Seed = None,
+    blind: _Blind = False,
+    method: _Method = None,
+    ctau: _Ctau = None,
+    model: _Model = None,
+    quiet: _Quiet = False,
+) -> None:
+    """Project the expected limits to other luminosities."""
+    ranges, chosen = _ranges(masses), _names(modes)
+    if data is not None and seed is not None:
+        raise InputError("--seed makes pseudo-data; leave it out with --data")
+    asked: dict[str, Any] = {}
+    if luminosity is not None:
+        texts = luminosity.split(",")
+        asked["luminosities"] = [_number("--luminosity", text) for text in texts]
+    search = _load(name, folder=out)
+    if _with_lifetimes(search, name, ctau is not None or model is not None) is not None:
+        asked |= {"model": model} | ({} if ctau is None else {"ctau": ctau})
+    sample = search.read(data, modes=chosen, seed=1 if seed is None else seed)
+    if not quiet:
+        print(*sample.report, sep="\n", flush=True)
+    found = search.project(
+        sample,
+        **asked,
+        level=search.LEVEL if level is None else level,
+        masses=None if ranges is None else _hypotheses(search, ranges, chosen),
+        max_masses=max_masses,
+        blind=blind,
+        method=search.METHOD if method is None else method,
+        progress=not quiet and sys.stderr.isatty(),
+        floor=floor,
+    )
+    written = [out / "projection.json", out / "projection.csv"]
+    found.to_json(written[0])
+    found.to_csv(written[1])
+    from zfit_dark import plot
+
+    drawn = {
+        "projection": plot.projection(found),
+        "projections": plot.projections(found, **_mass_label(found)),
+    }
+    for file, axes in drawn.items():
+        written += _save(axes.get_figure(root=True), [out / f"{file}.png", out / f"{file}.pdf"])
+    if not quiet:
+        print(found.summary())
+        _tell(written)
+
+
 @app.command("plot")
 def plot_scan(
     file: Annotated[Path, typer.Argument(help="A JSON file of 'scan' or 'interpret'.")],
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder.", show_default="that of the file")
+    ] = None,
+    hepdata: Annotated[
+        Path | None,
+        typer.Option(
+            "--hepdata",
+            metavar="FOLDER",
+            help="Write a record for HEPData, tables and plots, to a new folder.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Draw the limits and p-values of a scan."""
@@ -326,9 +417,17 @@ def plot_scan(
 
     folder = _folder(file.parent if out is None else out)
     if file.suffix == ".root":
-        _tell(_maps(LifetimeScan.from_root(file), folder))
+        lifetimes = LifetimeScan.from_root(file)
+        written = _maps(lifetimes, folder)
+        if hepdata is not None:
+            pairs = zip(lifetimes.channels, written, strict=True)
+            lifetimes.to_hepdata(hepdata, images={channel: [path] for channel, path in pairs})
     else:
-        _tell(_plots(Scan.from_json(file), folder))
+        scan = Scan.from_json(file)
+        written = _plots(scan, folder)
+        if hepdata is not None:
+            scan.to_hepdata(hepdata, images=[path for path in written if path.suffix == ".png"])
+    _tell(written if hepdata is None else [*written, hepdata])
 
 
 @app.command()
@@ -444,7 +543,7 @@ def _exclusions(
     return written
 
 
-def _mass_label(result: Scan | Exclusion) -> dict[str, Any]:
+def _mass_label(result: Scan | Exclusion | Projection) -> dict[str, Any]:
     """The mass as an axis names it; nothing for a scan of one's own, the plot has a label too."""
     from zfit_dark import searches
 

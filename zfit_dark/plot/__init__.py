@@ -11,6 +11,7 @@ from zfit_dark.plot.goodness import goodness
 from zfit_dark.plot.impacts import correlations, impacts
 from zfit_dark.plot.plane import plane
 from zfit_dark.plot.planes import against_lifetime, exclusion, lifetimes
+from zfit_dark.plot.projections import projection, projections
 from zfit_dark.plot.scans import brazil, p_values
 from zfit_dark.plot.validation import bias, coverage, spurious_signal
 
@@ -27,5 +28,7 @@ __all__ = [
     "lifetimes",
     "p_values",
     "plane",
+    "projection",
+    "projections",
     "spurious_signal",
 ]

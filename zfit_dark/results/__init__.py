@@ -12,6 +12,7 @@ from zfit_dark.results.goodness import GoodnessOfFit
 from zfit_dark.results.impacts import Impacts
 from zfit_dark.results.lifetimes import LifetimeScan
 from zfit_dark.results.plane import Plane, Region
+from zfit_dark.results.projection import Projection
 from zfit_dark.results.scan import GlobalSignificance, Limit, Scan, Skipped, new_provenance
 from zfit_dark.results.validation import BackgroundComparison, Validation
 
@@ -27,6 +28,7 @@ __all__ = [
     "LifetimeScan",
     "Limit",
     "Plane",
+    "Projection",
     "Region",
     "Scan",
     "Skipped",

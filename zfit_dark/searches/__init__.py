@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from zfit_dark.frequentist import Toys
     from zfit_dark.likelihood import Likelihood
-    from zfit_dark.results import Exclusion, Fit, LifetimeScan, Plane, Scan
+    from zfit_dark.results import Exclusion, Fit, LifetimeScan, Plane, Projection, Scan
 
     FloatArray = npt.NDArray[np.float64]
 
@@ -123,6 +123,26 @@ class Search(Protocol):
         progress: bool = ...,
     ) -> Scan:
         """The limits."""
+
+    def project(
+        self,
+        data: Any = ...,
+        luminosities: npt.ArrayLike = ...,
+        *,
+        level: float = ...,
+        masses: npt.ArrayLike | None = ...,
+        max_masses: int | None = ...,
+        modes: Iterable[str] | None = ...,
+        seed: int = ...,
+        inject: Iterable[tuple[float, float]] = ...,
+        cut: str | None = ...,
+        blind: bool = ...,
+        method: str = ...,
+        toys: Toys | None = ...,
+        progress: bool = ...,
+        floor: float = ...,
+    ) -> Projection:
+        """The expected limits at other luminosities, in fb^-1."""
 
     def fits(
         self, sample: Sample, scan: Scan, *, count: int = ..., goodness_toys: int = ...

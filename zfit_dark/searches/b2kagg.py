@@ -26,13 +26,14 @@ import numpy.typing as npt
 from pydantic import model_validator
 from scipy.interpolate import PchipInterpolator
 
-from zfit_dark import __version__, fitting, scanning
+from zfit_dark import __version__, fitting, projecting, scanning
 from zfit_dark.channel import Nuisance, ShapeChannel, Veto, bernstein
 from zfit_dark.errors import InputError
 from zfit_dark.frequentist import Toys
 from zfit_dark.likelihood import Likelihood
 from zfit_dark.profile import compiled
-from zfit_dark.results import Fit, Scan, new_provenance
+from zfit_dark.projecting import LUMINOSITIES
+from zfit_dark.results import Fit, Projection, Scan, new_provenance
 from zfit_dark.searches import PseudoData, Sample, masses_to_show
 from zfit_dark.searches._generation import (
     check_seed,
@@ -485,6 +486,74 @@ def scan(
         blind=blind,
         toys=plan,
         global_toys=global_toys,
+        progress=progress,
+        poi_label=POI_LABEL,
+        pseudo_data=made is not None,
+        provenance=new_provenance(search=NAME, settings=settings, inputs=sample.inputs),
+    )
+
+
+def project(
+    data: Any = None,
+    luminosities: npt.ArrayLike = LUMINOSITIES,
+    *,
+    level: float = LEVEL,
+    masses: npt.ArrayLike | None = None,
+    max_masses: int | None = None,
+    modes: Iterable[str] | None = None,
+    seed: int = 1,
+    inject: Iterable[tuple[float, float]] = (),
+    cut: str | None = None,
+    blind: bool = False,
+    method: str = METHOD,
+    toys: Toys | None = None,
+    progress: bool = True,
+    floor: float = 0.0,
+) -> Projection:
+    """Expected limits on B(B⁺ → K⁺ a) at other luminosities than that of the data.
+
+    Args:
+        data: See `scan`, as for ``level`` to ``progress``.
+        luminosities: In fb⁻¹; that of the data stands in ``b2kagg.yaml``.
+        level: Confidence level.
+        masses: Hypotheses in GeV.
+        max_masses: Take so many of them, spread evenly.
+        modes: Some of `MODES`; None for all.
+        seed: Of the pseudo-data.
+        inject: Signals in the pseudo-data; what is there counts as background.
+        cut: Selects entries of the file.
+        blind: Fit the background to the sidebands only.
+        method: Of the limits.
+        toys: How many, and how precise.
+        progress: Show a progress bar.
+        floor: Relative uncertainty of the background at any luminosity, see `zfit_dark.project`.
+
+    Raises:
+        InputError: see `scan` and `zfit_dark.project`.
+    """
+    wanted = _RESOLUTION.grid(_LOW, _HIGH) if masses is None else masses
+    hypotheses = chosen_masses(wanted, max_masses, NAME, _LOW, _HIGH)
+    if not isinstance(data, Sample):
+        data = read(data, modes=modes, seed=seed, inject=inject, cut=cut)
+    sample, chosen = sample_of(data, modes, read)
+    made = sample.pseudo_data
+    settings = {
+        "level": level,
+        "modes": list(chosen),
+        "window": WINDOW,
+        **sample.settings,
+        "pseudo_data": None if made is None else dict(made),
+    }
+    return projecting.project(
+        _model(sample, chosen, WINDOW),
+        hypotheses,
+        luminosities,
+        NUMBERS.luminosity.value,
+        level,
+        method,
+        floor=floor,
+        blind=blind,
+        toys=toys,
         progress=progress,
         poi_label=POI_LABEL,
         pseudo_data=made is not None,

@@ -25,7 +25,15 @@ from __future__ import annotations
 from zfit_dark.searches._numbers import table_of_sources
 from zfit_dark.searches.b2ks.control import Peak, control
 from zfit_dark.searches.b2ks.couplings import interpret
-from zfit_dark.searches.b2ks.limits import LEVEL, METHOD, fits, likelihood, scan, scan_lifetimes
+from zfit_dark.searches.b2ks.limits import (
+    LEVEL,
+    METHOD,
+    fits,
+    likelihood,
+    project,
+    scan,
+    scan_lifetimes,
+)
 from zfit_dark.searches.b2ks.samples import generate, masses, read
 from zfit_dark.searches.b2ks.signal import (
     LIFETIMES,
@@ -60,6 +68,7 @@ __all__ = [
     "likelihood",
     "mass_range",
     "masses",
+    "project",
     "read",
     "scan",
     "scan_lifetimes",

@@ -27,6 +27,7 @@ from zfit_dark.searches.idm.limits import (
     METHOD,
     fits,
     likelihood,
+    project,
     scan,
     scan_lifetimes,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "mass_range",
     "masses",
     "planes",
+    "project",
     "read",
     "resolution",
     "scan",

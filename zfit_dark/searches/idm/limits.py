@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zfit_dark import fitting, scanning
+from zfit_dark import fitting, projecting, scanning
 from zfit_dark.channel import CountingChannel, Nuisance, Veto
 from zfit_dark.errors import InputError
 from zfit_dark.frequentist import Toys
 from zfit_dark.likelihood import Likelihood
-from zfit_dark.results import Fit, LifetimeScan, Scan, new_provenance
+from zfit_dark.projecting import LUMINOSITIES
+from zfit_dark.results import Fit, LifetimeScan, Projection, Scan, new_provenance
 from zfit_dark.searches import Sample, masses_to_show
 from zfit_dark.searches._hypotheses import chosen_masses, where, whole_range, within
 from zfit_dark.searches._samples import made_folder, sample_of, unknown
@@ -323,6 +324,75 @@ def _provenance(
         "pseudo_data": None if made is None else dict(made),
     }
     return new_provenance(search=NAME, settings=settings, inputs=sample.inputs)
+
+
+def project(
+    data: Any = None,
+    luminosities: npt.ArrayLike = LUMINOSITIES,
+    *,
+    level: float = LEVEL,
+    masses: npt.ArrayLike | None = None,
+    max_masses: int | None = None,
+    modes: Iterable[str] | None = None,
+    seed: int = 1,
+    inject: Iterable[tuple[float, float]] = (),
+    cut: str | None = None,
+    blind: bool = False,
+    method: str = METHOD,
+    toys: Toys | None = None,
+    progress: bool = True,
+    floor: float = 0.0,
+    ctau: float = 1.0,
+    model: str | None = None,
+) -> Projection:
+    """Expected limits for one lifetime at other luminosities than that of the data.
+
+    Args:
+        data: See `scan`, as for ``level`` to ``progress``.
+        luminosities: In fb⁻¹; that of the data stands in ``idm.yaml``.
+        level: Confidence level.
+        masses: Hypotheses in GeV.
+        max_masses: Take so many of them, spread evenly.
+        modes: Some of `MODES`; None for all.
+        seed: Of the pseudo-data.
+        inject: Signals in the pseudo-data; what is there counts as background.
+        cut: Selects entries of the file.
+        blind: Fit the background to the sidebands only.
+        method: Of the limits.
+        toys: How many, and how precise.
+        progress: Show a progress bar.
+        floor: Relative uncertainty of the background at any luminosity, see `zfit_dark.project`.
+        ctau: Proper decay length of the h′ in cm.
+        model: See `likelihood`.
+
+    Raises:
+        InputError: see `scan` and `zfit_dark.project`.
+    """
+    if not isinstance(data, Sample):
+        data = read(data, modes=modes, seed=seed, inject=inject, cut=cut)
+    sample, chosen = sample_of(data, modes, read)
+    asked: dict[str, Any] = {
+        "level": level,
+        "blind": blind,
+        "method": method,
+        "toys": Toys() if toys is None else toys,
+    }
+    model = _tie(chosen, model)
+    record = _provenance(sample, asked, chosen, model)
+    record["settings"]["ctau"] = ctau
+    return projecting.project(
+        likelihood(sample, modes=chosen, ctau=ctau, model=model),
+        _hypotheses(chosen, masses, max_masses),
+        luminosities,
+        NUMBERS.luminosity.value,
+        **asked,
+        floor=floor,
+        progress=progress,
+        poi_label=product_label(chosen[0] if model is None else None),
+        poi_unit="fb",
+        pseudo_data=sample.pseudo_data is not None,
+        provenance=record,
+    )
 
 
 def fits(sample: Sample, scan: Scan, *, count: int = 4, goodness_toys: int = 0) -> list[Fit]:

@@ -133,7 +133,7 @@ def test_an_unbinned_loss_is_no_counting_experiment():
     model = zfit.pdf.Uniform(0, 1, obs, extended=poi)
     data = zfit.Data.from_numpy(obs=obs, array=np.array([0.3, 0.4]))
     loss = zfit.loss.ExtendedUnbinnedNLL(model, data)
-    with pytest.raises(InputError, match=r"extended binned losses.*toys"):
+    with pytest.raises(InputError, match=r"extended binned loss, or of a Likelihood.*toys"):
         counts(loss, poi)
 
 

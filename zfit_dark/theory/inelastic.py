@@ -201,13 +201,13 @@ def cross_section_fb(parameters: Parameters, *, inputs: Inputs = DEFAULT_INPUTS)
     r"""σ(e⁺e⁻ → h′ χ₁χ₂) in fb through an A′ of any mass q, on its shell or not.
 
     ``σ = ∫ dq²/π σ(e⁺e⁻ → h′A′*(q)) q Γ(A′* → χ₁χ₂; q) / [(q² − m_A′²)² + m_A′² Γ_A′²]`` over
-    m_χ₁ + m_χ₂ < q < √s − m_h′. A transverse A′* of mass q is made as in `aprime_cross_section_fb`
+    m_χ₁ + m_χ₂ < q < √s − m_h′. A transverse A′ of mass q is made as in `aprime_cross_section_fb`
     with q for m_A′ in λ and beside 12, times m_A′²/q²: the coupling 2 g_D q_φ m_A′ of the h′ stays.
     The propagator at √s has the width too.
 
     For a narrow A′ of m_A′ + m_h′ < √s this is `aprime_cross_section_fb` times B(A′ → χ₁χ₂), up to
     terms of the order Γ_A′/m_A′. Left out is what has no pole at q = m_A′ and vanishes with Δm: the
-    h′ radiated by χ₁ or χ₂, and the longitudinal A′*. Against the whole amplitude that is below 1 %
+    h′ radiated by χ₁ or χ₂, and the longitudinal A′. Against the whole amplitude that is below 1 %
     where the A′ can be on its shell and below 4 % elsewhere (derived, for Δm up to 0.4 m_χ₁ and
     α_D = 0.1).
 

@@ -7,11 +7,31 @@ module before.
 
 from __future__ import annotations
 
+from zfit_dark.pdf.argus import Argus
 from zfit_dark.pdf.counted import Counted
-from zfit_dark.pdf.crystal_ball import CrystalBall, DoubleCB
+from zfit_dark.pdf.crystal_ball import CrystalBall, DoubleCB, GeneralizedCB
+from zfit_dark.pdf.exponential_tails import GaussExpTail, GeneralizedGaussExpTail
 from zfit_dark.pdf.modified_mass import ModifiedMass
+from zfit_dark.pdf.novosibirsk import Novosibirsk
+from zfit_dark.pdf.template import Template
 from zfit_dark.pdf.threshold import Threshold
 from zfit_dark.pdf.vetoed import Vetoed
+from zfit_dark.pdf.voigt import Voigt
 from zfit_dark.pdf.windowed import Windowed
 
-__all__ = ["Counted", "CrystalBall", "DoubleCB", "ModifiedMass", "Threshold", "Vetoed", "Windowed"]
+__all__ = [
+    "Argus",
+    "Counted",
+    "CrystalBall",
+    "DoubleCB",
+    "GaussExpTail",
+    "GeneralizedCB",
+    "GeneralizedGaussExpTail",
+    "ModifiedMass",
+    "Novosibirsk",
+    "Template",
+    "Threshold",
+    "Vetoed",
+    "Voigt",
+    "Windowed",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import tensorflow as tf
 from zfit import supports, z
@@ -15,23 +15,23 @@ from zfit_dark.pdf._space import tensor_space
 class ClosedFormPDF(BasePDF):
     """A PDF of one observable, from its shape and the integral of that.
 
-    Both are class attributes of a concrete PDF: functions of x, and of a lower and an upper limit,
-    and of the parameters by name; they broadcast.
+    Both are static or other methods of a concrete PDF: functions of x, and of a lower and an upper
+    limit, and of the parameters by name; they broadcast.
     """
 
     _N_OBS = 1
-    _shape: ClassVar[Callable[..., tf.Tensor]]
-    _integral: ClassVar[Callable[..., tf.Tensor]]
+    _shape: Callable[..., tf.Tensor]
+    _integral: Callable[..., tf.Tensor]
 
     def integral_between(self, lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
         """Integral of the shape from `lower` to `upper`, elementwise."""
         params = {name: tf.convert_to_tensor(p, tf.float64) for name, p in self.params.items()}
-        return type(self)._integral(lower, upper, **params)
+        return self._integral(lower, upper, **params)
 
     @supports(norm=False)
     def _pdf(self, x: Any, norm: Any, params: dict[str, tf.Tensor]) -> tf.Tensor:
         del norm
-        return type(self)._shape(z.unstack_x(x), **params)
+        return self._shape(z.unstack_x(x), **params)
 
     # Not `register_analytic_integral`: what is registered zfit does not find for a binned space,
     # and normalises a binned PDF with a numerical integral that can miss a narrow peak.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
-import numpy as np
 import pydantic.v1 as pydantic
 import tensorflow as tf
 from zfit.core.serialmixin import SerializableMixin
@@ -13,22 +11,19 @@ from zfit.serialization import Serializer, SpaceRepr
 from zfit.serialization.pdfrepr import BasePDFRepr
 
 from zfit_dark.pdf._closed_form import ClosedFormPDF
+from zfit_dark.pdf._pieces import core_integral, gauss_integral, halves, power_tail_integral
 
 __all__ = [
     "CrystalBall",
     "DoubleCB",
+    "GeneralizedCB",
     "crystal_ball_integral",
     "crystal_ball_shape",
     "double_cb_integral",
     "double_cb_shape",
+    "generalized_cb_integral",
+    "generalized_cb_shape",
 ]
-
-# (exp(z) - 1)/z = ∫ exp(zs) ds over 0 < s < 1 by Gauss-Legendre below this |z|: to double
-# precision there, also in the derivatives, which the quotient itself loses by cancellation.
-_QUADRATURE_REACH = 2.0
-_NODES, _WEIGHTS = (
-    array / 2.0 for array in np.polynomial.legendre.leggauss(12) + np.array([[1.0], [0.0]])
-)
 
 
 def crystal_ball_shape(
@@ -58,6 +53,24 @@ def double_cb_shape(
     return tf.exp(_log_shape(t, tf.greater(distance, alpha), distance, alpha, n))
 
 
+def generalized_cb_shape(
+    x: tf.Tensor,
+    mu: tf.Tensor,
+    sigmal: tf.Tensor,
+    alphal: tf.Tensor,
+    nl: tf.Tensor,
+    sigmar: tf.Tensor,
+    alphar: tf.Tensor,
+    nr: tf.Tensor,
+) -> tf.Tensor:
+    """Shape of `GeneralizedCB`, 1 at the peak; all arguments broadcast."""
+    left = tf.less(x, mu)
+    distance = tf.abs(x - mu) / tf.where(left, sigmal, sigmar)
+    alpha = tf.where(left, alphal, alphar)
+    n = tf.where(left, nl, nr)
+    return tf.exp(_log_shape(distance, tf.greater(distance, alpha), distance, alpha, n))
+
+
 def crystal_ball_integral(
     lower: tf.Tensor,
     upper: tf.Tensor,
@@ -74,9 +87,9 @@ def crystal_ball_integral(
         tf.where(mirrored, -t_lower, t_upper),
     )
     alpha = tf.abs(alpha)
-    start = tf.where(tf.less(t_lower, -alpha), -alpha, t_lower)
-    stop = tf.where(tf.less(t_upper, -alpha), -alpha, t_upper)
-    return sigma * (_left_tail(t_lower, t_upper, alpha, n) + _core(start, stop))
+    return sigma * (
+        power_tail_integral(t_lower, t_upper, alpha, n) + core_integral(t_lower, t_upper, alpha)
+    )
 
 
 def double_cb_integral(
@@ -92,9 +105,29 @@ def double_cb_integral(
     """Integral of the shape of `DoubleCB` from `lower` to `upper`; all arguments broadcast."""
     t_lower, t_upper = (lower - mu) / sigma, (upper - mu) / sigma
     return sigma * (
-        _left_tail(t_lower, t_upper, alphal, nl)
-        + _core(_into_core(t_lower, alphal, alphar), _into_core(t_upper, alphal, alphar))
-        + _left_tail(-t_upper, -t_lower, alphar, nr)
+        power_tail_integral(t_lower, t_upper, alphal, nl)
+        + gauss_integral(_into_core(t_lower, alphal, alphar), _into_core(t_upper, alphal, alphar))
+        + power_tail_integral(-t_upper, -t_lower, alphar, nr)
+    )
+
+
+def generalized_cb_integral(
+    lower: tf.Tensor,
+    upper: tf.Tensor,
+    mu: tf.Tensor,
+    sigmal: tf.Tensor,
+    alphal: tf.Tensor,
+    nl: tf.Tensor,
+    sigmar: tf.Tensor,
+    alphar: tf.Tensor,
+    nr: tf.Tensor,
+) -> tf.Tensor:
+    """Integral of the shape of `GeneralizedCB` from `lower` to `upper`; all arguments broadcast."""
+    start, stop, right_start, right_stop = halves(lower, upper, mu)
+    left = start / sigmal, stop / sigmal, alphal
+    right = -right_stop / sigmar, -right_start / sigmar, alphar  # mirrored
+    return sigmal * (power_tail_integral(*left, nl) + core_integral(*left)) + sigmar * (
+        power_tail_integral(*right, nr) + core_integral(*right)
     )
 
 
@@ -108,45 +141,9 @@ def _log_shape(
 
 
 def _into_core(t: tf.Tensor, alphal: tf.Tensor, alphar: tf.Tensor) -> tf.Tensor:
-    # Not tf.clip_by_value: the conditions are those of `_left_tail`, so that a limit exactly at a
+    # Not tf.clip_by_value: the conditions are those of the tails, so that a limit exactly at a
     # joint belongs to one piece only and its derivative is not counted twice.
     return tf.where(tf.less(t, -alphal), -alphal, tf.where(tf.greater(t, alphar), alphar, t))
-
-
-def _core(start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
-    """∫ exp(−t²/2) dt: erfc differences on one side of the peak, where those of erf cancel."""
-    right, left = tf.greater(start, 0.0), tf.less(stop, 0.0)
-    near = tf.where(left, -stop, start) / math.sqrt(2.0)
-    far = tf.where(left, -start, stop) / math.sqrt(2.0)
-    return math.sqrt(math.pi / 2.0) * tf.where(
-        tf.logical_or(left, right),
-        tf.math.erfc(near) - tf.math.erfc(far),
-        tf.math.erf(far) - tf.math.erf(near),
-    )
-
-
-def _left_tail(t_lower: tf.Tensor, t_upper: tf.Tensor, alpha: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
-    """Integral of the power law over the part of [t_lower, t_upper] below −alpha.
-
-    With w = log(1 + (|t| − α) α/n) the tail is exp(−α²/2 − n w) and dt = (n/α) exp(w) dw.
-    """
-    far = tf.where(tf.less(t_lower, -alpha), -t_lower, alpha)
-    near = tf.where(tf.less(t_upper, -alpha), -t_upper, alpha)
-    u_near = (near - alpha) * alpha / n
-    w_near = tf.math.log1p(u_near)
-    width = tf.math.log1p((far - near) * alpha / n / (1.0 + u_near))
-    scale = tf.exp(-0.5 * tf.square(alpha) + (1.0 - n) * w_near) * n / alpha
-    return scale * _exponential_integral(1.0 - n, width)
-
-
-def _exponential_integral(rate: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """∫ exp(rate·w) dw from 0 to `width`, smooth through rate = 0."""
-    large = tf.greater(tf.abs(rate * width), _QUADRATURE_REACH)
-    short = tf.where(large, tf.zeros_like(width), width)
-    mean = tf.reduce_sum(_WEIGHTS * tf.exp((rate * short)[..., tf.newaxis] * _NODES), axis=-1)
-    safe_rate = tf.where(large, rate, 1.0)
-    safe_width = tf.where(large, width, 1.0)
-    return tf.where(large, tf.math.expm1(safe_rate * safe_width) / safe_rate, short * mean)
 
 
 class CrystalBall(ClosedFormPDF, SerializableMixin):
@@ -266,6 +263,71 @@ class DoubleCB(ClosedFormPDF, SerializableMixin):
         )
 
 
+class GeneralizedCB(ClosedFormPDF, SerializableMixin):
+    r"""`DoubleCB` with a width of its own on either side of the peak, in log space.
+
+    With t = (x − μ)/σ_i and i = L for x < μ, R for x > μ,
+
+    .. math::
+        f(x) = \begin{cases} \exp(-t^2/2) & |t| \leqslant \alpha_i \\
+        \exp\bigl[-\alpha_i^2/2 - n_i \log(1 + (|t| - \alpha_i)\,\alpha_i/n_i)\bigr]
+        & |t| > \alpha_i \end{cases}
+
+    which is the function of `zfit.pdf.GeneralizedCB`, there written with powers (n/α)ⁿ that
+    overflow for large n (NaN at n = 150, α = 1).
+
+    Args:
+        mu: position of the peak, in the unit of the observable.
+        sigmal: width of the Gaussian core left of the peak, in the same unit, positive.
+        alphal: where the left tail starts, in σ_L from the peak, positive.
+        nl: power of the left tail, positive.
+        sigmar: width of the core right of the peak, positive.
+        alphar: where the right tail starts, in σ_R from the peak, positive.
+        nr: power of the right tail, positive.
+        obs: the observable with its limits (one dimension).
+        extended: yield, the expected events in the normalisation range; none by default.
+        norm: normalisation range; the space of `obs` by default.
+        name: name of the PDF.
+        label: name for humans.
+    """
+
+    _shape = staticmethod(generalized_cb_shape)
+    _integral = staticmethod(generalized_cb_integral)
+
+    def __init__(
+        self,
+        mu: Any,
+        sigmal: Any,
+        alphal: Any,
+        nl: Any,
+        sigmar: Any,
+        alphar: Any,
+        nr: Any,
+        obs: Any,
+        *,
+        extended: Any = None,
+        norm: Any = None,
+        name: str | None = None,
+        label: str | None = None,
+    ) -> None:
+        super().__init__(
+            obs=obs,
+            params={
+                "mu": mu,
+                "sigmal": sigmal,
+                "alphal": alphal,
+                "nl": nl,
+                "sigmar": sigmar,
+                "alphar": alphar,
+                "nr": nr,
+            },
+            extended=extended,
+            norm=norm,
+            name="GeneralizedCB" if name is None else name,
+            label=label,
+        )
+
+
 class _CrystalBallRepr(BasePDFRepr):
     _implementation = CrystalBall
     hs3_type: Literal["zfit_dark.CrystalBall"] = pydantic.Field(
@@ -286,5 +348,20 @@ class _DoubleCBRepr(BasePDFRepr):
     sigma: Serializer.types.ParamTypeDiscriminated
     alphal: Serializer.types.ParamTypeDiscriminated
     nl: Serializer.types.ParamTypeDiscriminated
+    alphar: Serializer.types.ParamTypeDiscriminated
+    nr: Serializer.types.ParamTypeDiscriminated
+
+
+class _GeneralizedCBRepr(BasePDFRepr):
+    _implementation = GeneralizedCB
+    hs3_type: Literal["zfit_dark.GeneralizedCB"] = pydantic.Field(
+        "zfit_dark.GeneralizedCB", alias="type"
+    )
+    x: SpaceRepr
+    mu: Serializer.types.ParamTypeDiscriminated
+    sigmal: Serializer.types.ParamTypeDiscriminated
+    alphal: Serializer.types.ParamTypeDiscriminated
+    nl: Serializer.types.ParamTypeDiscriminated
+    sigmar: Serializer.types.ParamTypeDiscriminated
     alphar: Serializer.types.ParamTypeDiscriminated
     nr: Serializer.types.ParamTypeDiscriminated

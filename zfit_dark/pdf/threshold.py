@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -103,6 +104,11 @@ class Threshold(ClosedFormPDF, SerializableMixin):
             name="Threshold" if name is None else name,
             label=label,
         )
+
+    @property
+    def intervals(self) -> tuple[tuple[float, Any]]:
+        """Where the density is 0, as of `Vetoed`: quadratures have an edge of a panel there."""
+        return ((-math.inf, self.params["threshold"]),)
 
 
 class _ThresholdRepr(BasePDFRepr):

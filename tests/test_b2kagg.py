@@ -18,10 +18,11 @@ from scipy.stats import kstest, norm, poisson
 from zfit_dark.errors import InputError
 from zfit_dark.results import Limit, Scan
 from zfit_dark.searches import Sample, b2kagg
-from zfit_dark.searches._numbers import load_numbers
+from zfit_dark.searches._numbers import data_file, load_numbers
+from zfit_dark.searches.b2kagg import samples
 
 MODES = ("Kplus", "KS", "Kst0", "Kstplus")
-CONTENT: Any = yaml.safe_load(Path(b2kagg.__file__).with_suffix(".yaml").read_text("utf-8"))
+CONTENT: Any = yaml.safe_load(data_file("b2kagg").read_text("utf-8"))
 VETOES = {name: (m["veto"]["low"], m["veto"]["high"]) for name, m in CONTENT["mesons"].items()}
 
 # N_BB, f+- and f00, fraction of K(*) decays, and efficiency at 1 GeV as they stand in the data
@@ -112,7 +113,7 @@ def test_the_peaks_stand_above_the_background() -> None:
 
 def test_background_follows_the_bernstein_polynomial() -> None:
     rng = np.random.default_rng(2)
-    masses = np.concatenate([b2kagg._smooth(rng, "Kst0")["mass"] for _ in range(20)])
+    masses = np.concatenate([samples._smooth(rng, "Kst0")["mass"] for _ in range(20)])
     density = smooth("Kst0")
     integral = density.antiderivative()
     low, high = density.x[[0, -1]]
@@ -122,13 +123,14 @@ def test_background_follows_the_bernstein_polynomial() -> None:
 
 @pytest.mark.parametrize("mass", [0.16, 0.7, 3.3, 4.5])
 def test_peaks_are_double_sided_crystal_balls(mass: float) -> None:
-    peak = b2kagg._peak(np.random.default_rng(3), mass, 0.0, 1e5)["mass"]
+    peak = samples._peak(np.random.default_rng(3), mass, np.full(100_000, mass))["mass"]
     assert kstest(peak, lambda x: peak_cdf(x, mass)).pvalue > 1e-3
 
 
 def test_eta_c_has_its_width_and_the_resolution() -> None:
     mass, width = (CONTENT["mesons"]["etac"][name]["value"] for name in ("mass", "width"))
-    peak = b2kagg._peak(np.random.default_rng(4), mass, width, 1e5)["mass"]
+    rng = np.random.default_rng(4)
+    peak = samples._peak(rng, mass, samples._breit_wigner(rng, 100_000, mass, width))["mass"]
     middles = (np.arange(20_000) + 0.5) / 20_000
     true = mass + 0.5 * width * np.tan(np.pi * (middles - 0.5))
     x = np.linspace(2.7, 3.3, 61)
@@ -230,7 +232,7 @@ def test_what_cannot_be_read() -> None:
     ],
 )
 def test_a_wrong_number_is_told(tmp_path: Path, old: str, new: str, message: str) -> None:
-    text = Path(b2kagg.__file__).with_suffix(".yaml").read_text("utf-8")
+    text = data_file("b2kagg").read_text("utf-8")
     assert old in text
     path = tmp_path / "b2kagg.yaml"
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
@@ -453,7 +455,7 @@ def test_injected_signals_are_found_and_stay_hidden_when_blind() -> None:
     assert [(s.mass, s.reason) for s in scan.skipped] == [(0.55, "vetoed: η → γγ")]
     assert scan.valid.all()
     assert scan.pseudo_data
-    assert scan.provenance["settings"]["inject"] == [[mass, 60.0] for mass in masses]
+    assert scan.provenance["settings"]["pseudo_data"]["inject"] == [[mass, 60.0] for mass in masses]
     at = np.isin(scan.masses, masses)
     pulls = (scan.poi_hat[at] - truth) / scan.poi_error[at]
     assert len(pulls) >= 14

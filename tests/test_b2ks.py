@@ -15,7 +15,7 @@ from zfit_dark.errors import InputError
 from zfit_dark.kinematics import invariant_mass, modified_mass
 from zfit_dark.results import LifetimeScan, Scan
 from zfit_dark.searches import Sample, b2ks, masses_to_show
-from zfit_dark.searches.b2ks import limits, signal
+from zfit_dark.searches.b2ks import signal
 from zfit_dark.theory import scalar
 
 MODE = "Kplus_mumu"
@@ -310,26 +310,38 @@ def test_channels_combined_are_as_good_as_their_sum_of_signals() -> None:
     assert limit.observed * events == pytest.approx(0.5 * 1.959963985**2, rel=0.02)
 
 
-def test_the_same_command_goes_on(sample: Sample, tmp_path: Path, monkeypatch: Any) -> None:
+def test_the_same_command_goes_on(sample: Sample, tmp_path: Path) -> None:
     masses = np.linspace(2.0, 2.2, 5)
-    monkeypatch.setattr(limits, "PART", 2)
     asked: dict[str, Any] = {
         "modes": [MODE], "masses": masses, "method": "asymptotic", "progress": False,
         "parts": tmp_path,
     }  # fmt: skip
     whole = b2ks.scan_lifetimes(sample, **asked)
-    pieces = sorted(tmp_path.iterdir())
-    assert [piece.name for piece in pieces] == [f"{MODE}_0000{k}.json" for k in (0, 2, 4)]
-    pieces[1].unlink()
-    times = {piece: piece.stat().st_mtime_ns for piece in (pieces[0], pieces[2])}
+    (kept,) = tmp_path.iterdir()
+    assert kept.name == f"{MODE}.checkpoint"
+    lines = kept.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 6
+    kept.write_bytes(b"".join([*lines[:3], lines[3][:20]]))
     again = b2ks.scan_lifetimes(sample, **asked)
-    assert times == {piece: piece.stat().st_mtime_ns for piece in times}
+    assert sorted(kept.read_bytes().splitlines(keepends=True)) == sorted(lines)
     for one, other in zip(whole.scans[MODE], again.scans[MODE], strict=True):
         np.testing.assert_array_equal(one.observed, other.observed)
-    with pytest.raises(InputError, match=r"00000\.json: a piece of a scan with other settings"):
+    with pytest.raises(InputError, match=r"mumu\.checkpoint: .* differs in level: 0\.95 there"):
         b2ks.scan_lifetimes(sample, **(asked | {"level": 0.9}))
-    with pytest.raises(InputError, match=r"00000\.json: a piece of a scan of other masses"):
-        b2ks.scan_lifetimes(sample, **(asked | {"masses": masses + 0.01}))
+
+
+def test_a_checkpoint_serves_all_lifetimes(sample: Sample, tmp_path: Path) -> None:
+    """That of a single channel: limits on its events are found once."""
+    asked: dict[str, Any] = {
+        "modes": [MODE], "masses": [2.0, 2.1], "method": "asymptotic", "progress": False,
+        "checkpoint": tmp_path / "checkpoint",
+    }  # fmt: skip
+    b2ks.scan(sample, **asked, ctau=1.0)
+    before = (tmp_path / "checkpoint").read_bytes()
+    found = b2ks.scan(sample, **asked, ctau=5.0)
+    assert (tmp_path / "checkpoint").read_bytes() == before
+    fresh = b2ks.scan(sample, **(asked | {"checkpoint": None}), ctau=5.0)
+    np.testing.assert_array_equal(found.observed, fresh.observed)
 
 
 def test_fits_show_the_scan(sample: Sample, asymptotic: LifetimeScan) -> None:

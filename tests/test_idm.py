@@ -17,7 +17,7 @@ from zfit_dark import upper_limit
 from zfit_dark.errors import InputError
 from zfit_dark.results import Scan
 from zfit_dark.searches import Sample, idm
-from zfit_dark.searches.idm import limits, signal
+from zfit_dark.searches.idm import signal
 from zfit_dark.theory import scalar
 
 THRESHOLD = {"mumu": 2 * 0.1056583755, "pipi": 2 * 0.13957039, "KK": 2 * 0.493677}
@@ -314,10 +314,7 @@ def test_a_signal_is_found(pions: Scan) -> None:
     assert (pions.p0[pions.masses != SIGNAL] == 1).all()
 
 
-def test_pieces_are_kept(
-    sample: Sample, pions: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "PART", 2)
+def test_limits_are_kept(sample: Sample, pions: Scan, tmp_path: Path) -> None:
     asked: dict[str, Any] = {
         "modes": ["pipi"],
         "masses": [0.25, 0.3, 0.53, 1.6],
@@ -327,13 +324,14 @@ def test_pieces_are_kept(
     found = idm.scan_lifetimes(sample, **asked)
     assert found.at("pipi", 1.0).masses.tolist() == [0.3, 0.53, 1.6]  # pions begin at 0.29 GeV
     np.testing.assert_allclose(found.at("pipi", 1.0).observed[1:], pions.observed[[1, 3]])
-    pieces = sorted(tmp_path.iterdir())
-    assert [path.name for path in pieces] == ["pipi_00000.json", "pipi_00002.json"]
-    times = [path.stat().st_mtime_ns for path in pieces]
+    (kept,) = tmp_path.iterdir()
+    assert kept.name == "pipi.checkpoint"
+    before = kept.read_bytes()
+    assert before.count(b"\n") == 4
     again = idm.scan_lifetimes(sample, **asked)
-    assert times == [path.stat().st_mtime_ns for path in pieces]
+    assert kept.read_bytes() == before
     np.testing.assert_array_equal(again.at("pipi", 5.0).observed, found.at("pipi", 5.0).observed)
-    with pytest.raises(InputError, match="a piece of a scan with other settings"):
+    with pytest.raises(InputError, match="another scan, which differs in level"):
         idm.scan_lifetimes(sample, **(asked | {"level": 0.9}))
 
 

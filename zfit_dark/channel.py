@@ -450,10 +450,18 @@ class CountingChannel(Channel):
         """Why a mass cannot be a hypothesis of this channel, or None if it can."""
         if reason := super().why_not(mass):
             return reason
-        for pieces, what in zip(self.visible(mass), ("window", "sidebands"), strict=True):
-            if not pieces:
+        regions = self.regions(self.edges(mass))
+        for region, what in zip(regions, ("window", "sidebands"), strict=True):
+            if not any(self._is_seen(*interval) for interval in region):
                 return f"nothing is left of the {what} of channel {self.name}"
         return None
+
+    def _is_seen(self, low: float, high: float) -> bool:
+        """Whether vetoes leave something of an interval."""
+        for veto in sorted(self.vetoes, key=lambda veto: veto.low):
+            if veto.low <= low:
+                low = max(low, veto.high)
+        return low < high
 
     def edges(self, mass: float, hidden: float = 0.0) -> dict[str, float]:
         """What moves with a mass hypothesis, by name, in GeV: see ``holes`` and ``regions``."""
@@ -468,17 +476,17 @@ class CountingChannel(Channel):
 
     def holes(self, edges: Mapping[str, Any]) -> list[tuple[Any, Any]]:
         """The holes between the lower and the upper end of the sidebands, as pairs of edges."""
-        gaps = [(edges["left_high"], edges["on_low"]), (edges["on_high"], edges["right_low"])]
-        return super().holes(edges) + gaps
+        return super().holes(edges) + self._gaps(edges)
+
+    def _gaps(self, edges: Mapping[str, Any]) -> _Pieces:
+        """What lies between the window and the sidebands, as pairs of edges."""
+        return [(edges["left_high"], edges["on_low"]), (edges["on_high"], edges["right_low"])]
 
     def not_looked_at(self, mass: float) -> list[tuple[float, float, str]]:
         """The holes of a hypothesis in the range, but for a hidden one: ends in GeV, and why."""
-        edges, why = self.edges(mass), "between window and sidebands"
-        gaps = [
-            (edges["left_high"], edges["on_low"], why),
-            (edges["on_high"], edges["right_low"], why),
-        ]
-        return super().not_looked_at(mass) + [gap for gap in gaps if gap[0] < gap[1]]
+        gaps = [(low, high) for low, high in self._gaps(self.edges(mass)) if low < high]
+        why = "between window and sidebands"
+        return super().not_looked_at(mass) + [(*gap, why) for gap in gaps]
 
     def regions(self, edges: Mapping[str, Any]) -> tuple[_Pieces, _Pieces]:
         """The window, and the two sidebands, as pairs of edges."""
@@ -486,24 +494,3 @@ class CountingChannel(Channel):
             (edges["window_low"], edges["left_high"]),
             (edges["right_low"], edges["window_high"]),
         ]
-
-    def visible(self, mass: float) -> tuple[_Pieces, _Pieces]:
-        """What vetoes and limits leave of the window, and of the sidebands, in GeV."""
-        edges = self.edges(mass)
-        window, sidebands = (
-            [piece for interval in region for piece in _outside(interval, self.vetoes)]
-            for region in self.regions(edges)
-        )
-        return window, sidebands
-
-
-def _outside(interval: tuple[float, float], vetoes: tuple[Veto, ...]) -> _Pieces:
-    """What vetoes leave of an interval."""
-    low, high = interval
-    pieces = []
-    for veto in sorted(vetoes, key=lambda veto: veto.low):
-        if veto.high <= low or veto.low >= high:
-            continue
-        pieces.append((low, veto.low))
-        low = veto.high
-    return [(start, stop) for start, stop in [*pieces, (low, high)] if start < stop]

@@ -82,6 +82,8 @@ class Likelihood:
         channels: as given.
         poi: the parameter of interest, a zfit parameter without limits.
         mass: the mass hypothesis, a fixed zfit parameter; ``move_to`` sets it.
+        correction: as given.
+        held: fixed parameters of the signal shapes, and what ``move_to`` sets them to.
         loss: a zfit ``ExtendedUnbinnedNLL`` of all channels, each constraint in it once.
         choices: all combinations of backgrounds; a single one if there is nothing to choose.
 
@@ -117,6 +119,7 @@ class Likelihood:
         # of each channel and each of its backgrounds: yields, and all floating parameters
         self._yields: dict[str, dict[str, list[Any]]] = {}
         self._own: dict[str, dict[str, set[Any]]] = {}
+        self.held: Mapping[Any, float] = {}
         # signal and background of channels of which two numbers are all that is seen
         self._counted: dict[str, tuple[Any, Any]] = {}
         self._fractions: Callable[[], tf.Tensor] | None = None
@@ -143,6 +146,7 @@ class Likelihood:
             if thetas
             else None
         )
+        self.correction = correction
         self.loss = zfit.loss.ExtendedUnbinnedNLL(models, self._data, constraints=constraints)
         self._start = {p: float(p.value()) for p in self.loss.get_params(floating=True)}
         self.choices = self._make_choices(correction)
@@ -169,6 +173,8 @@ class Likelihood:
         if reason := self.why_not(mass):
             raise InputError(f"no hypothesis at {mass:.6g} GeV: {reason}")
         self.mass.assign(mass)
+        for parameter, value in self.held.items():
+            parameter.assign(value)
         for channel in self.channels:
             self._per_poi[channel.name].assign(channel.yield_per_poi(mass))
         for parameter, value in self._start.items():
@@ -181,7 +187,9 @@ class Likelihood:
         return self
 
     def rescaled(
-        self, signal_per_poi: Mapping[str, float | Callable[[float], float]]
+        self,
+        signal_per_poi: Mapping[str, float | Callable[[float], float]],
+        held: Mapping[Any, float] | None = None,
     ) -> Likelihood:
         """This likelihood with other signal yields, such as those of another lifetime.
 
@@ -190,6 +198,8 @@ class Likelihood:
 
         Args:
             signal_per_poi: of each channel, by name; see ``ShapeChannel``.
+            held: fixed parameters of the signal shapes, such as a lifetime that they depend on, and
+                what ``move_to`` sets them to.
 
         Raises:
             InputError: if the names are not those of the channels.
@@ -205,6 +215,7 @@ class Likelihood:
             replace(channel, signal_per_poi=signal_per_poi[channel.name])  # type: ignore[type-var]
             for channel in self.channels
         )
+        found.held = {**self.held, **(held or {})}
         return found
 
     @property
@@ -239,10 +250,11 @@ class Likelihood:
         if self._fractions is None:
             self._fractions = tf.function(self._traced_fractions, autograph=False)
         mass, counts = float(self.mass.value()), []
-        for channel, (signal, background) in zip(
-            self.channels, self._fractions().numpy(), strict=True
+        events = [channel.yield_per_poi(mass) for channel in self.channels]
+        for channel, per_poi, (signal, background) in zip(
+            self.channels, events, self._fractions().numpy(), strict=True
         ):
-            if not (per_poi := channel.yield_per_poi(mass)):
+            if not per_poi:
                 continue
             seen, edges = channel.fitted(mass), channel.edges(mass)
             on = int(((seen >= edges["on_low"]) & (seen <= edges["on_high"])).sum())
@@ -256,7 +268,7 @@ class Likelihood:
                     name=channel.name,
                 )
             )
-        is_open = [channel.yield_per_poi(mass) > 0 for channel in self.channels]
+        is_open = [per_poi > 0 for per_poi in events]
         return Counting(tuple(counts), self._uncertainties()[:, is_open])
 
     def _traced_fractions(self) -> tf.Tensor:

@@ -18,14 +18,19 @@ from scipy.interpolate import PchipInterpolator
 
 from zfit_dark.errors import InputError
 from zfit_dark.newton import FloatArray
-from zfit_dark.pdf import CrystalBall, DoubleCB
+from zfit_dark.pdf import CrystalBall, DoubleCB, Novosibirsk, Template, Voigt
+from zfit_dark.pdf.template import quantiles
 from zfit_dark.profile import CompiledLoss
 
 _TAILS: dict[frozenset[str], Any] = {
     frozenset(): zfit.pdf.Gauss,
     frozenset({"alpha", "n"}): CrystalBall,
     frozenset({"alphal", "nl", "alphar", "nr"}): DoubleCB,
+    frozenset({"lambd"}): Novosibirsk,
+    frozenset({"gamma"}): lambda mu, **shape: Voigt(m=mu, **shape),
 }
+_ONE_SIGMA = np.array([0.158655253931457, 0.5, 0.841344746068543])
+"""Probabilities below -1, 0 and 1 standard deviation of a Gaussian."""
 _STATUS = ("read", "derived", "assumed")
 
 
@@ -35,8 +40,10 @@ class SignalShape:
 
     Which parameters the table holds decides on the PDF: ``sigma`` alone is a Gaussian; with
     ``alpha`` and ``n`` a Crystal Ball; with ``alphal``, ``nl``, ``alphar`` and ``nr`` one with two
-    tails. ``shift`` is the distance of the peak from the mass, 0 if not given. Between the masses
-    the table is interpolated; outside it nothing is said.
+    tails; with ``lambd`` it is a Novosibirsk function, with ``gamma`` a Voigt profile. ``shift`` is
+    the distance of the peak from the mass, 0 if not given. Between the masses the table is
+    interpolated; outside it nothing is said. A shape can also be that of histograms, see
+    ``from_histograms``.
 
     Args:
         masses: ascending, at least two, in GeV.
@@ -44,6 +51,8 @@ class SignalShape:
             GeV.
         source: where the numbers come from.
         status: "read", "derived" or "assumed".
+        histograms: if the shape is theirs, one at each mass; the table then only says how wide
+            they are, and where.
 
     Raises:
         InputError: if the table is not of this form.
@@ -58,6 +67,7 @@ class SignalShape:
     table: Mapping[str, FloatArray]
     source: str
     status: str
+    histograms: tuple[Any, ...] = field(default=(), kw_only=True)
     _curves: Mapping[str, PchipInterpolator] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -71,12 +81,13 @@ class SignalShape:
         if frozenset(table) - {"sigma", "shift"} not in _TAILS:
             raise InputError(
                 f"{where}: columns {sorted(table)} are no known shape; besides sigma and shift "
-                "give none, or alpha and n, or alphal, nl, alphar and nr"
+                "give none, or alpha and n, or alphal, nl, alphar and nr, "
+                "or lambd, or gamma"
             )
         for name, values in table.items():
             if values.shape != masses.shape or not np.isfinite(values).all():
                 raise InputError(f"{where}: column {name!r} needs a finite number for every mass")
-            if name not in ("shift", "alpha") and (values <= 0).any():
+            if name not in ("shift", "alpha", "lambd") and (values <= 0).any():
                 raise InputError(f"{where}: column {name!r} must be positive")
             if name == "alpha" and np.ptp(np.sign(values)) + (values == 0).any():
                 raise InputError(f"{where}: column 'alpha' must not be 0 or change its sign")
@@ -166,6 +177,34 @@ class SignalShape:
         table = {name: np.array([fit[name] for fit in fits]) for name in fits[0]}
         return cls(np.array(masses), table, source=source, status=status)
 
+    @classmethod
+    def from_histograms(
+        cls, histograms: Mapping[float, Any], *, source: str, status: str = "derived"
+    ) -> SignalShape:
+        """The shape of histograms, their quantiles interpolated between masses: see ``Template``.
+
+        The resolution is half of what holds the central 68.3 % of a histogram.
+
+        Args:
+            histograms: simulated mass to the histogram of the reconstructed one, such as a
+                `hist.Hist`, all of its events inside its axis.
+            source: where the simulated events come from.
+            status: of the shape.
+
+        Raises:
+            InputError: if there are fewer than two, or one of them is no histogram of the mass.
+        """
+        masses = sorted(histograms)
+        known = [quantiles(histograms[m], f"histogram at {m:.6g} GeV") for m in masses]
+        low, median, high = np.transpose([np.interp(_ONE_SIGMA, *each) for each in known])
+        return cls(
+            np.array(masses, float),
+            {"sigma": 0.5 * (high - low), "shift": median - masses},
+            source=source,
+            status=status,
+            histograms=tuple(histograms[m] for m in masses),
+        )
+
     def parameters(self, mass: float) -> dict[str, float]:
         """All shape parameters at a mass, ``shift`` among them.
 
@@ -196,6 +235,9 @@ class SignalShape:
             extended: the yield.
             name: starts the names of the PDF and of its parameters.
         """
+        if self.histograms:
+            known = dict(zip(self.masses, self.histograms, strict=True))
+            return Template(mass, known, obs, extended=extended, name=name)
         if not isinstance(mass, zfit.interface.ZfitParameter):
             at = self.parameters(float(mass))
             shape = {"mu": float(mass) + at.pop("shift")} | at
@@ -247,16 +289,7 @@ class SignalShape:
         return np.array(masses)
 
     def _graph(self, column: str, mass: Any) -> tf.Tensor:
-        """The interpolation as TensorFlow operations."""
-        curve = self._curves[column]
-        mass = tf.convert_to_tensor(mass, tf.float64)
-        piece = tf.reduce_sum(tf.cast(mass >= curve.x[1:-1], tf.int32))
-        distance = mass - tf.gather(tf.constant(curve.x), piece)
-        value = tf.zeros_like(mass)
-        for coefficients in curve.c:
-            value = value * distance + tf.gather(tf.constant(coefficients), piece)
-        inside = (mass >= curve.x[0]) & (mass <= curve.x[-1])
-        return tf.where(inside, value, np.nan)
+        return interpolated(self._curves[column], mass)
 
     def _check_inside(self, mass: FloatArray) -> None:
         outside = ~((mass >= self.masses[0]) & (mass <= self.masses[-1]))
@@ -265,6 +298,18 @@ class SignalShape:
                 f"mass {np.ravel(mass)[np.ravel(outside)][0]:.6g} GeV is outside the signal "
                 f"shape's table, {self.masses[0]:.6g} to {self.masses[-1]:.6g} GeV ({self.source})"
             )
+
+
+def interpolated(curve: PchipInterpolator, x: Any) -> tf.Tensor:
+    """A monotone cubic at x as TensorFlow operations; NaN outside its table."""
+    x = tf.convert_to_tensor(x, tf.float64)
+    piece = tf.reduce_sum(tf.cast(x >= curve.x[1:-1], tf.int32))
+    distance = x - tf.gather(tf.constant(curve.x), piece)
+    value = tf.zeros_like(x)
+    for coefficients in curve.c:
+        value = value * distance + tf.gather(tf.constant(coefficients), piece)
+    inside = (x >= curve.x[0]) & (x <= curve.x[-1])
+    return tf.where(inside, value, np.nan)
 
 
 def _fit_samples(samples: Mapping[float, FloatArray], window: float) -> list[dict[str, float]]:

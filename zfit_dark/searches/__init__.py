@@ -17,6 +17,8 @@ from zfit_dark.searches._numbers import data_file, read_yaml
 from zfit_dark.searches._samples import PseudoData, Sample, unknown
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import numpy as np
     import numpy.typing as npt
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LifetimeSearch",
+    "ModelSearch",
     "PlaneSearch",
     "PseudoData",
     "Sample",
@@ -120,7 +123,9 @@ class Search(Protocol):
         method: str = ...,
         toys: Toys | None = ...,
         global_toys: int = ...,
+        checkpoint: str | os.PathLike[str] | None = ...,
         progress: bool = ...,
+        executor: Executor | None = ...,
     ) -> Scan:
         """The limits."""
 
@@ -160,10 +165,6 @@ class Search(Protocol):
 class LifetimeSearch(Search, Protocol):
     """A search for a particle of any lifetime; ``ctau`` is its proper decay length in cm."""
 
-    @property
-    def MODELS(self) -> Mapping[str, Any]:  # noqa: N802
-        """Theories that tie the channels."""
-
     def scan_lifetimes(
         self,
         data: Any = ...,
@@ -179,11 +180,23 @@ class LifetimeSearch(Search, Protocol):
         method: str = ...,
         toys: Toys | None = ...,
         progress: bool = ...,
+        executor: Executor | None = ...,
         lifetimes: npt.ArrayLike | None = ...,
-        model: str | None = ...,
         parts: str | os.PathLike[str] | None = ...,
     ) -> LifetimeScan:
         """The limits of all lifetimes."""
+
+
+@runtime_checkable
+class ModelSearch(LifetimeSearch, Protocol):
+    """A search whose limits against lifetime are interpreted in more than one theory.
+
+    Its scans take ``model``, one of `MODELS`, which ties the channels.
+    """
+
+    @property
+    def MODELS(self) -> Mapping[str, Any]:  # noqa: N802
+        """Theories that tie the channels."""
 
     def interpret(
         self, result: LifetimeScan, *, model: str = ..., channel: str | None = ...
@@ -192,7 +205,7 @@ class LifetimeSearch(Search, Protocol):
 
 
 @runtime_checkable
-class PlaneSearch(LifetimeSearch, Protocol):
+class PlaneSearch(ModelSearch, Protocol):
     """A search whose model has more parameters than a coupling and a mass."""
 
     def planes(

@@ -39,6 +39,17 @@ def check_signals(inject: Iterable[tuple[float, float]]) -> list[tuple[float, fl
     return signals
 
 
+def check_ctau(ctau: float) -> float:
+    """A proper decay length in cm, 0 for a particle that decays at once.
+
+    Raises:
+        InputError: it is negative or not finite.
+    """
+    if not 0 <= ctau < math.inf:
+        raise InputError(f"ctau = {ctau} cm: give a positive length, or 0")
+    return float(ctau)
+
+
 def smooth(
     rng: np.random.Generator, n: int, coefficients: list[float], low: float, high: float
 ) -> FloatArray:

@@ -1,67 +1,119 @@
-"""Scans of the searches: in pieces that are kept, and of the parameter that is asked for."""
+"""What the scans of the searches have in common."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from functools import reduce
+import os
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from zfit_dark import fitting
 from zfit_dark.errors import InputError
-from zfit_dark.results import Scan
+from zfit_dark.frequentist import Toys
+from zfit_dark.likelihood import Likelihood
+from zfit_dark.results import Fit, Scan, new_provenance
+from zfit_dark.searches import masses_to_show
+from zfit_dark.searches._samples import Sample
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def in_parts(
-    work: Callable[[FloatArray], Scan],
-    hypotheses: FloatArray,
-    folder: Path | None,
-    name: str,
-    provenance: Mapping[str, Any],
-    size: int,
-) -> Scan:
-    """A scan in pieces that are kept in a folder; those that are there are not made again.
+@dataclass(frozen=True)
+class Asked:
+    """How limits are to be found; see `zfit_dark.scan`."""
+
+    level: float
+    method: str
+    blind: bool
+    toys: Toys
+    global_toys: int = 0
+    progress: bool = True
+    checkpoint: str | os.PathLike[str] | None = None
+    executor: Executor | None = None
+
+    def kept_in(self, folder: Path | None, name: str) -> Asked:
+        """The same, with a checkpoint of its own in a folder; without one if there is none."""
+        return replace(self, checkpoint=None if folder is None else folder / f"{name}.checkpoint")
+
+
+def provenance(
+    search: str,
+    sample: Sample,
+    asked: Asked,
+    modes: Sequence[str],
+    model: str | None,
+    ctau: float | None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Where limits against lifetime come from.
 
     Args:
-        work: Makes a piece.
-        hypotheses: All masses.
-        folder: Where the pieces are; None to keep none.
-        name: Begins the names of their files.
-        provenance: What the pieces say of their origin.
-        size: Masses of a piece.
-
-    Raises:
-        InputError: a piece that is there is of another scan.
+        search: Name of the search.
+        sample: The candidates.
+        asked: How they are found.
+        modes: The channels.
+        model: What ties them.
+        ctau: The lifetime in cm; None for limits that those of all lifetimes are made of.
+        settings: What else decides on the limits, plain JSON values.
     """
-    if folder is None:
-        return work(hypotheses)
-    found: list[Scan] = []
-    for first in range(0, len(hypotheses), size):
-        part, path = hypotheses[first : first + size], folder / f"{name}_{first:05d}.json"
-        if path.exists():
-            found.append(Scan.from_json(path))
-            _check_same(found[-1], part, provenance, path)
-        else:
-            found.append(work(part))
-            found[-1].to_json(path)
-    return reduce(Scan.merge, found)
+    made = sample.pseudo_data
+    settings = {
+        "modes": list(modes),
+        "model": model,
+        "ctau": ctau,
+        **{name: getattr(asked, name) for name in ("level", "method", "blind")},
+        "toys": None if asked.method == "asymptotic" else asdict(asked.toys),
+        **settings,
+        **sample.settings,
+        "pseudo_data": None if made is None else dict(made),
+    }
+    return new_provenance(search=search, settings=settings, inputs=sample.inputs)
 
 
-def _check_same(
-    found: Scan, hypotheses: FloatArray, provenance: Mapping[str, Any], path: Path
-) -> None:
-    """Refuse a piece of another scan."""
-    for name in ("settings", "inputs", "versions"):
-        if found.provenance.get(name) != json.loads(json.dumps(provenance[name])):
-            raise InputError(f"{path}: a piece of a scan with other {name}; choose another folder")
-    there = np.sort([*found.masses, *(skipped.mass for skipped in found.skipped)])
-    if not np.array_equal(there, hypotheses):
-        raise InputError(f"{path}: a piece of a scan of other masses; choose another folder")
+def at_lifetime(
+    found: Scan,
+    events: FloatArray,
+    ctau: float,
+    *,
+    poi: str,
+    poi_label: str,
+    poi_unit: str,
+) -> Scan:
+    """Limits for a lifetime, of those on something that does not depend on it.
+
+    Args:
+        found: The latter.
+        events: What their parameter of interest is for one of 1 here, at each mass.
+        ctau: The lifetime in cm.
+        poi: Name of the parameter of interest here.
+        poi_label: The same for a plot.
+        poi_unit: Its unit.
+    """
+    record = dict(found.provenance)
+    record["settings"] = {**record["settings"], "ctau": ctau}
+    made = found.scaled(1 / events, poi=poi, poi_label=poi_label, poi_unit=poi_unit)
+    return replace(made, provenance=record)
+
+
+def fits_of(made: Likelihood, scan: Scan, count: int, goodness_toys: int) -> list[Fit]:
+    """The fits of a model at some masses of a scan; see `masses_to_show`."""
+    return [
+        fitting.fit(
+            made,
+            mass,
+            blind=scan.blind,
+            poi_label=scan.poi_label,
+            poi_unit=scan.poi_unit,
+            pseudo_data=scan.pseudo_data,
+            goodness_toys=goodness_toys,
+        )
+        for mass in masses_to_show(scan, count)
+    ]
 
 
 def check_poi(scan: Scan, search: str, *known: str) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "DEFAULT_INPUTS",
     "Inputs",
     "energy_range",
+    "laboratory_momentum",
     "probability_beyond",
     "probability_within",
 ]
@@ -88,6 +89,30 @@ def energy_range(
     boost = _not_negative("momentum of the B", b_momentum, "GeV") / b_mass  # βγ
     middle, half = np.hypot(1.0, boost) * energy, boost * momentum
     return middle - half, middle + half
+
+
+def laboratory_momentum(
+    mode: str, mass: ArrayLike, *, inputs: Inputs = DEFAULT_INPUTS
+) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of the momentum of X in the laboratory.
+
+    Args:
+        mode: one of `flavour.MODES`.
+        mass: mass m_X in GeV.
+        inputs: the numbers that go in.
+
+    Returns:
+        Both in GeV, of the shape of `mass`.
+
+    Raises:
+        InputError: if the mode is unknown or closed at a mass, or a mass not positive and finite.
+
+    >>> [round(float(momentum), 2) for momentum in laboratory_momentum("Kplus", 1.0)]
+    [2.63, 0.45]
+    """
+    momenta, weights = _momenta(mode, mass, False, inputs)
+    mean = np.sum(momenta * weights, axis=(-2, -1))
+    return mean, np.sqrt(np.sum((momenta - _spread(mean)) ** 2 * weights, axis=(-2, -1)))
 
 
 def probability_beyond(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from concurrent.futures import Executor
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zfit_dark import fitting, projecting, scanning
+from zfit_dark import projecting, scanning
 from zfit_dark.channel import Nuisance, ShapeChannel, Veto, bernstein
 from zfit_dark.errors import InputError
 from zfit_dark.frequentist import Toys
 from zfit_dark.kinematics import modified_mass
 from zfit_dark.likelihood import Likelihood
 from zfit_dark.projecting import LUMINOSITIES
-from zfit_dark.results import Fit, LifetimeScan, Projection, Scan, new_provenance
-from zfit_dark.searches import Sample, masses_to_show
+from zfit_dark.results import Fit, LifetimeScan, Projection, Scan
+from zfit_dark.searches import Sample
 from zfit_dark.searches._hypotheses import chosen_masses, where, whole_range, within
 from zfit_dark.searches._samples import made_folder, sample_of
-from zfit_dark.searches._scans import check_poi, in_parts
+from zfit_dark.searches._scans import (
+    Asked,
+    at_lifetime,
+    check_poi,
+    fits_of,
+    provenance,
+)
 from zfit_dark.searches.b2ks.samples import masses as _grid
 from zfit_dark.searches.b2ks.samples import read
 from zfit_dark.searches.b2ks.signal import (
@@ -49,9 +55,6 @@ LEVEL = 0.95
 METHOD = "auto"
 WINDOW = 20.0
 """Half width of the fit window, in units of the resolution."""
-
-PART = 100
-"""Masses of a piece that is kept."""
 
 TOYS = Toys(precision=0.08, most=8_000)
 """Enough for a limit of a few events, of which the efficiency is known to 5 %."""
@@ -160,7 +163,9 @@ def scan(
     method: str = METHOD,
     toys: Toys | None = None,
     global_toys: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = True,
+    executor: Executor | None = None,
     ctau: float = 1.0,
     model: str | None = None,
 ) -> Scan:
@@ -179,7 +184,9 @@ def scan(
         method: See `zfit_dark.upper_limit`, as for `toys`.
         toys: How many, and how precise, for the methods "toys" and "auto"; `TOYS` if not given.
         global_toys: See `zfit_dark.scan`.
+        checkpoint: A file that keeps each limit as it is found: the same call goes on from there.
         progress: Show a progress bar.
+        executor: Where hypotheses are worked on, see `zfit_dark.scan`.
         ctau: Proper decay length of the S in cm.
         model: One of `MODELS`, see `likelihood`.
 
@@ -190,17 +197,10 @@ def scan(
         InputError: see `read`; a mass is outside the range of the channels; or several channels
             have no model.
     """
-    if not isinstance(data, Sample):
-        data = read(data, modes=modes, seed=seed, inject=inject, cut=cut)
-    sample, chosen = sample_of(data, modes, read)
-    asked = {
-        "level": level,
-        "blind": blind,
-        "method": method,
-        "toys": TOYS if toys is None else toys,
-        "global_toys": global_toys,
-        "progress": progress,
-    }
+    reader = partial(read, seed=seed, inject=inject, cut=cut)
+    sample, chosen = sample_of(data, modes, reader)
+    plan = TOYS if toys is None else toys
+    asked = Asked(level, method, blind, plan, global_toys, progress, checkpoint, executor)
     hypotheses = _hypotheses(chosen, masses, max_masses)
     if model is None:
         _check_single(chosen)
@@ -223,6 +223,7 @@ def scan_lifetimes(
     method: str = METHOD,
     toys: Toys | None = None,
     progress: bool = True,
+    executor: Executor | None = None,
     lifetimes: npt.ArrayLike | None = None,
     model: str | None = None,
     parts: str | os.PathLike[str] | None = None,
@@ -234,7 +235,7 @@ def scan_lifetimes(
     longest lifetimes have limits at low masses only, see ``long_lifetimes`` of the numbers.
 
     Args:
-        data: See `scan`, as for all up to `progress`. Of ``masses``, a channel takes those that are
+        data: See `scan`, as for all up to `executor`. Of ``masses``, a channel takes those that are
             within its range.
         level: Confidence level.
         masses: Hypotheses in GeV; those of `masses` for each channel if not given.
@@ -247,29 +248,23 @@ def scan_lifetimes(
         method: Of the limits.
         toys: How many, and how precise.
         progress: Show a progress bar.
+        executor: Where hypotheses are worked on, see `zfit_dark.scan`.
         lifetimes: Proper decay lengths in cm; `LIFETIMES` if not given.
         model: One of `MODELS`, which ties the channels.
-        parts: A folder that keeps what is done, in pieces of `PART` masses: the same call goes on
-            from there.
+        parts: A folder that keeps each limit as it is found, in one file a channel or lifetime: the
+            same call goes on from there.
 
     Returns:
         The limits of each channel; with a model, of one channel of its name.
 
     Raises:
-        InputError: see `scan`; or a piece in ``parts`` is of another scan.
+        InputError: see `scan`; or a checkpoint in ``parts`` is of another scan.
     """
-    if not isinstance(data, Sample):
-        data = read(data, modes=modes, seed=seed, inject=inject, cut=cut)
-    sample, chosen = sample_of(data, modes, read)
+    reader = partial(read, seed=seed, inject=inject, cut=cut)
+    sample, chosen = sample_of(data, modes, reader)
     times = LIFETIMES if lifetimes is None else np.unique(np.asarray(lifetimes, dtype=np.float64))
-    asked = {
-        "level": level,
-        "blind": blind,
-        "method": method,
-        "toys": TOYS if toys is None else toys,
-        "global_toys": 0,
-        "progress": progress,
-    }
+    plan = TOYS if toys is None else toys
+    asked = Asked(level, method, blind, plan, progress=progress, executor=executor)
     folder = None if parts is None else made_folder(Path(parts))
     if model is not None:
         hypotheses = _hypotheses(chosen, masses, max_masses)
@@ -279,24 +274,14 @@ def scan_lifetimes(
             here = _at_lifetime(hypotheses, ctau, longest)
             if not len(here):  # nor at longer ones
                 break
-
-            def tied(part: FloatArray, ctau: float = ctau) -> Scan:
-                return _tied_limits(sample, chosen, model, ctau, part, asked)
-
-            record = _provenance(sample, asked, chosen, model, ctau)
-            of_model.append(in_parts(tied, here, folder, f"{model}_{ctau:g}cm", record, PART))
+            kept = asked.kept_in(folder, f"{model}_{ctau:g}cm")
+            of_model.append(_tied_limits(sample, chosen, model, ctau, here, kept))
         return LifetimeScan(lifetimes=times[: len(of_model)], scans={model: tuple(of_model)})
     scans = {}
     for mode in chosen:
         wanted = None if masses is None else within(masses, *mass_range(mode))
-        found = in_parts(
-            partial(_yields, sample, mode, asked=asked),
-            _hypotheses((mode,), wanted, max_masses),
-            folder,
-            mode,
-            _provenance(sample, asked, (mode,), None, None),
-            PART,
-        )
+        hypotheses = _hypotheses((mode,), wanted, max_masses)
+        found = _yields(sample, mode, hypotheses, asked.kept_in(folder, mode))
         reach = _reach_of_long_lifetimes(kaon_and_final(mode)[1])
         scans[mode] = tuple(
             _product_limits(_with_lifetime(found, ctau, reach), mode, ctau)
@@ -331,7 +316,7 @@ def _with_lifetime(found: Scan, ctau: float, reach: float) -> Scan:
     return found if ctau < NUMBERS.long_lifetimes.start.value else found.between(0.0, reach)
 
 
-def _yields(sample: Sample, mode: str, hypotheses: FloatArray, asked: Mapping[str, Any]) -> Scan:
+def _yields(sample: Sample, mode: str, hypotheses: FloatArray, asked: Asked) -> Scan:
     """Limits on the signal events of a channel, for any lifetime."""
     return _scanned(
         _model(sample, (mode,), _YIELD),
@@ -346,10 +331,8 @@ def _yields(sample: Sample, mode: str, hypotheses: FloatArray, asked: Mapping[st
 def _product_limits(found: Scan, mode: str, ctau: float) -> Scan:
     """Limits on the product of branching fractions of a channel, of those on its events."""
     events = np.array([signal_events(mode, mass, ctau) for mass in found.masses.tolist()])
-    record = dict(found.provenance)
-    record["settings"] = {**record["settings"], "ctau": ctau}
-    made = found.scaled(1 / events, poi=_PRODUCT, poi_label=product_label(mode), poi_unit="")
-    return replace(made, provenance=record)
+    name = product_label(mode)
+    return at_lifetime(found, events, ctau, poi=_PRODUCT, poi_label=name, poi_unit="")
 
 
 def _tied_limits(
@@ -358,7 +341,7 @@ def _tied_limits(
     model: str,
     ctau: float,
     hypotheses: FloatArray,
-    asked: Mapping[str, Any],
+    asked: Asked,
 ) -> Scan:
     """Limits on B(B⁺ → K⁺ S) of several channels at once."""
     return _scanned(
@@ -379,14 +362,14 @@ def _scanned(
     model: Likelihood,
     sample: Sample,
     hypotheses: FloatArray,
-    asked: Mapping[str, Any],
+    asked: Asked,
     label: str,
     provenance: Mapping[str, Any],
 ) -> Scan:
     return scanning.scan(
         model,
         hypotheses,
-        **asked,
+        **vars(asked),
         poi_label=label,
         pseudo_data=sample.pseudo_data is not None,
         provenance=provenance,
@@ -395,24 +378,12 @@ def _scanned(
 
 def _provenance(
     sample: Sample,
-    asked: Mapping[str, Any],
+    asked: Asked,
     modes: Sequence[str],
     model: str | None,
     ctau: float | None,
 ) -> dict[str, Any]:
-    """Where limits come from; no lifetime where they are those on the signal events."""
-    made = sample.pseudo_data
-    settings = {
-        "modes": list(modes),
-        "model": model,
-        "ctau": ctau,
-        **{name: asked[name] for name in ("level", "method", "blind")},
-        "toys": None if asked["method"] == "asymptotic" else asdict(asked["toys"]),
-        "window": WINDOW,
-        **sample.settings,
-        "pseudo_data": None if made is None else dict(made),
-    }
-    return new_provenance(search=NAME, settings=settings, inputs=sample.inputs)
+    return provenance(NAME, sample, asked, modes, model, ctau, window=WINDOW)
 
 
 def project(
@@ -457,22 +428,19 @@ def project(
     Raises:
         InputError: see `scan` and `zfit_dark.project`.
     """
-    if not isinstance(data, Sample):
-        data = read(data, modes=modes, seed=seed, inject=inject, cut=cut)
-    sample, chosen = sample_of(data, modes, read)
-    asked: dict[str, Any] = {
-        "level": level,
-        "blind": blind,
-        "method": method,
-        "toys": TOYS if toys is None else toys,
-    }
+    reader = partial(read, seed=seed, inject=inject, cut=cut)
+    sample, chosen = sample_of(data, modes, reader)
+    asked = Asked(level, method, blind, TOYS if toys is None else toys)
     return projecting.project(
         likelihood(sample, modes=chosen, ctau=ctau, model=model),
         _hypotheses(chosen, masses, max_masses),
         luminosities,
         NUMBERS.luminosity.value,
-        **asked,
+        level,
+        method,
         floor=floor,
+        blind=blind,
+        toys=asked.toys,
         progress=progress,
         poi_label=product_label(chosen[0]) if model is None else _tied_label(model),
         pseudo_data=sample.pseudo_data is not None,
@@ -497,14 +465,4 @@ def fits(sample: Sample, scan: Scan, *, count: int = 4, goodness_toys: int = 0) 
     made = likelihood(
         sample, modes=settings["modes"], ctau=settings["ctau"], model=settings["model"]
     )
-    return [
-        fitting.fit(
-            made,
-            mass,
-            blind=scan.blind,
-            poi_label=scan.poi_label,
-            pseudo_data=scan.pseudo_data,
-            goodness_toys=goodness_toys,
-        )
-        for mass in masses_to_show(scan, count)
-    ]
+    return fits_of(made, scan, count, goodness_toys)

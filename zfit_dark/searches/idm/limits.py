@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zfit_dark import fitting, projecting, scanning
+from zfit_dark import projecting, scanning
 from zfit_dark.channel import CountingChannel, Nuisance, Veto
 from zfit_dark.errors import InputError
 from zfit_dark.frequentist import Toys
 from zfit_dark.likelihood import Likelihood
 from zfit_dark.projecting import LUMINOSITIES
-from zfit_dark.results import Fit, LifetimeScan, Projection, Scan, new_provenance
-from zfit_dark.searches import Sample, masses_to_show
+from zfit_dark.results import Fit, LifetimeScan, Projection, Scan
+from zfit_dark.searches import Sample
 from zfit_dark.searches._hypotheses import chosen_masses, where, whole_range, within
 from zfit_dark.searches._samples import made_folder, sample_of, unknown
-from zfit_dark.searches._scans import check_poi, in_parts
+from zfit_dark.searches._scans import (
+    Asked,
+    at_lifetime,
+    check_poi,
+    fits_of,
+    provenance,
+)
 from zfit_dark.searches.idm.samples import masses as _grid
 from zfit_dark.searches.idm.samples import read
 from zfit_dark.searches.idm.signal import (
@@ -44,9 +50,6 @@ FloatArray = npt.NDArray[np.float64]
 
 LEVEL = 0.95
 METHOD = "auto"
-PART = 100
-"""Masses of a piece that is kept."""
-
 _PRODUCT = "sigma_bf"
 _SUM = "sigma_bf_sum"
 
@@ -140,7 +143,9 @@ def scan(
     method: str = METHOD,
     toys: Toys | None = None,
     global_toys: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = True,
+    executor: Executor | None = None,
     ctau: float = 1.0,
     model: str | None = None,
 ) -> Scan:
@@ -159,7 +164,9 @@ def scan(
         method: See `zfit_dark.upper_limit`, as for `toys`.
         toys: How many, and how precise, for the methods "toys" and "auto".
         global_toys: See `zfit_dark.scan`.
+        checkpoint: A file that keeps each limit as it is found: the same call goes on from there.
         progress: Show a progress bar.
+        executor: Where hypotheses are worked on, see `zfit_dark.scan`.
         ctau: Proper decay length of the h′ in cm.
         model: See `likelihood`, also for what the limits are on.
 
@@ -170,17 +177,10 @@ def scan(
         InputError: see `read`; a mass is outside the range of the final states; the model is
             unknown; or no h′ of this lifetime decays where it is seen.
     """
-    if not isinstance(data, Sample):
-        data = read(data, modes=modes, seed=seed, inject=inject, cut=cut)
-    sample, chosen = sample_of(data, modes, read)
-    asked = {
-        "level": level,
-        "blind": blind,
-        "method": method,
-        "toys": Toys() if toys is None else toys,
-        "global_toys": global_toys,
-        "progress": progress,
-    }
+    reader = partial(read, seed=seed, inject=inject, cut=cut)
+    sample, chosen = sample_of(data, modes, reader)
+    plan = Toys() if toys is None else toys
+    asked = Asked(level, method, blind, plan, global_toys, progress, checkpoint, executor)
     hypotheses = _hypotheses(chosen, masses, max_masses)
     found = _best_limits(sample, chosen, _tie(chosen, model), asked, hypotheses)
     return _at_lifetime(found, ctau)
@@ -200,6 +200,7 @@ def scan_lifetimes(
     method: str = METHOD,
     toys: Toys | None = None,
     progress: bool = True,
+    executor: Executor | None = None,
     lifetimes: npt.ArrayLike | None = None,
     model: str | None = None,
     parts: str | os.PathLike[str] | None = None,
@@ -210,7 +211,7 @@ def scan_lifetimes(
     efficiencies by the same factor.
 
     Args:
-        data: See `scan`, as for all up to `progress`. Of ``masses``, a final state takes those that
+        data: See `scan`, as for all up to `executor`. Of ``masses``, a final state takes those that
             are within its range.
         level: Confidence level.
         masses: Hypotheses in GeV; those of `masses` for each final state if not given.
@@ -223,29 +224,23 @@ def scan_lifetimes(
         method: Of the limits.
         toys: How many, and how precise.
         progress: Show a progress bar.
+        executor: Where hypotheses are worked on, see `zfit_dark.scan`.
         lifetimes: Proper decay lengths in cm; `LIFETIMES` if not given.
         model: "scalar" combines the final states; None takes each by itself.
-        parts: A folder that keeps what is done, in pieces of `PART` masses: the same call goes on
-            from there.
+        parts: A folder that keeps each limit as it is found, in one file a final state: the same
+            call goes on from there.
 
     Returns:
         The limits of each final state; with a model, of one channel of its name.
 
     Raises:
-        InputError: see `scan`; or a piece in ``parts`` is of another scan.
+        InputError: see `scan`; or a checkpoint in ``parts`` is of another scan.
     """
-    if not isinstance(data, Sample):
-        data = read(data, modes=modes, seed=seed, inject=inject, cut=cut)
-    sample, chosen = sample_of(data, modes, read)
+    reader = partial(read, seed=seed, inject=inject, cut=cut)
+    sample, chosen = sample_of(data, modes, reader)
     times = LIFETIMES if lifetimes is None else np.unique(np.asarray(lifetimes, dtype=np.float64))
-    asked = {
-        "level": level,
-        "blind": blind,
-        "method": method,
-        "toys": Toys() if toys is None else toys,
-        "global_toys": 0,
-        "progress": progress,
-    }
+    plan = Toys() if toys is None else toys
+    asked = Asked(level, method, blind, plan, progress=progress, executor=executor)
     folder = None if parts is None else made_folder(Path(parts))
     together = {mode: (mode,) for mode in chosen} if model is None else {model: chosen}
     scans = {}
@@ -254,14 +249,9 @@ def scan_lifetimes(
         wanted = masses
         if masses is not None and tie is None:
             wanted = within(masses, *mass_range(name))
-        found = in_parts(
-            partial(_best_limits, sample, of_name, tie, asked),
-            _hypotheses(of_name, wanted, max_masses),
-            folder,
-            name,
-            _provenance(sample, asked, of_name, tie),
-            PART,
-        )
+        hypotheses = _hypotheses(of_name, wanted, max_masses)
+        kept = asked.kept_in(folder, name)
+        found = _best_limits(sample, of_name, tie, kept, hypotheses)
         scans[name] = tuple(_at_lifetime(found, ctau) for ctau in times.tolist())
     return LifetimeScan(lifetimes=times, scans=scans)
 
@@ -279,18 +269,18 @@ def _best_limits(
     sample: Sample,
     modes: tuple[str, ...],
     model: str | None,
-    asked: Mapping[str, Any],
+    asked: Asked,
     hypotheses: FloatArray,
 ) -> Scan:
     """Limits for the best lifetime of the h′ at each mass."""
     return scanning.scan(
         _model(sample, modes, model),
         hypotheses,
-        **asked,
+        **vars(asked),
         poi_label=product_label(modes[0] if model is None else None),
         poi_unit="fb",
         pseudo_data=sample.pseudo_data is not None,
-        provenance=_provenance(sample, asked, modes, model),
+        provenance=provenance(NAME, sample, asked, modes, model, None),
     )
 
 
@@ -303,27 +293,8 @@ def _at_lifetime(best: Scan, ctau: float) -> Scan:
             f"lifetime {ctau:g} cm: no h' of {heaviest:.6g} GeV decays where it is seen; "
             "give a longer one"
         )
-    record = dict(best.provenance)
-    record["settings"] = {**record["settings"], "ctau": ctau}
-    made = best.scaled(1 / factors, poi=best.poi, poi_label=best.poi_label, poi_unit=best.poi_unit)
-    return replace(made, provenance=record)
-
-
-def _provenance(
-    sample: Sample, asked: Mapping[str, Any], modes: tuple[str, ...], model: str | None
-) -> dict[str, Any]:
-    """Where limits come from; no lifetime where they are those for the best one."""
-    made = sample.pseudo_data
-    settings = {
-        "modes": list(modes),
-        "model": model,
-        "ctau": None,
-        **{name: asked[name] for name in ("level", "method", "blind")},
-        "toys": None if asked["method"] == "asymptotic" else asdict(asked["toys"]),
-        **sample.settings,
-        "pseudo_data": None if made is None else dict(made),
-    }
-    return new_provenance(search=NAME, settings=settings, inputs=sample.inputs)
+    same = {name: getattr(best, name) for name in ("poi", "poi_label", "poi_unit")}
+    return at_lifetime(best, factors, ctau, **same)
 
 
 def project(
@@ -368,30 +339,25 @@ def project(
     Raises:
         InputError: see `scan` and `zfit_dark.project`.
     """
-    if not isinstance(data, Sample):
-        data = read(data, modes=modes, seed=seed, inject=inject, cut=cut)
-    sample, chosen = sample_of(data, modes, read)
-    asked: dict[str, Any] = {
-        "level": level,
-        "blind": blind,
-        "method": method,
-        "toys": Toys() if toys is None else toys,
-    }
+    reader = partial(read, seed=seed, inject=inject, cut=cut)
+    sample, chosen = sample_of(data, modes, reader)
+    asked = Asked(level, method, blind, Toys() if toys is None else toys)
     model = _tie(chosen, model)
-    record = _provenance(sample, asked, chosen, model)
-    record["settings"]["ctau"] = ctau
     return projecting.project(
         likelihood(sample, modes=chosen, ctau=ctau, model=model),
         _hypotheses(chosen, masses, max_masses),
         luminosities,
         NUMBERS.luminosity.value,
-        **asked,
+        level,
+        method,
         floor=floor,
+        blind=blind,
+        toys=asked.toys,
         progress=progress,
         poi_label=product_label(chosen[0] if model is None else None),
         poi_unit="fb",
         pseudo_data=sample.pseudo_data is not None,
-        provenance=record,
+        provenance=provenance(NAME, sample, asked, chosen, model, ctau),
     )
 
 
@@ -412,15 +378,4 @@ def fits(sample: Sample, scan: Scan, *, count: int = 4, goodness_toys: int = 0) 
     made = likelihood(
         sample, modes=settings["modes"], ctau=settings["ctau"], model=settings["model"]
     )
-    return [
-        fitting.fit(
-            made,
-            mass,
-            blind=scan.blind,
-            poi_label=scan.poi_label,
-            poi_unit=scan.poi_unit,
-            pseudo_data=scan.pseudo_data,
-            goodness_toys=goodness_toys,
-        )
-        for mass in masses_to_show(scan, count)
-    ]
+    return fits_of(made, scan, count, goodness_toys)

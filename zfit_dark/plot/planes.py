@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from zfit_dark.errors import InputError
+from zfit_dark.plot.published import draw_against_lifetime, draw_notes
 from zfit_dark.plot.scans import _draw_skipped, _finish, _level, _mass_range, _skipped_bands
 from zfit_dark.plot.style import (
     BLUE,
@@ -27,7 +28,15 @@ from zfit_dark.plot.style import (
     shade,
     styled,
 )
-from zfit_dark.results import Exclusion, Interval, LifetimeScan, Plane, Scan, Skipped
+from zfit_dark.results import (
+    Exclusion,
+    Interval,
+    LifetimeScan,
+    Plane,
+    Published,
+    Scan,
+    Skipped,
+)
 from zfit_dark.results.checks import BoolArray
 
 if TYPE_CHECKING:
@@ -438,24 +447,32 @@ def _draw_header(ax: Axes, channel: str, result: LifetimeScan, *, flagged: str =
 
 @styled
 def against_lifetime(
-    result: LifetimeScan, channel: str, masses: Sequence[float], ax: Axes | None = None
+    result: LifetimeScan,
+    channel: str,
+    masses: Sequence[float],
+    ax: Axes | None = None,
+    *,
+    published: Sequence[Published] = (),
 ) -> Axes:
     """Upper limits of a channel against lifetime, for some masses.
 
     Each mass has a colour; observed limits are solid, median expected ones dashed, and alone if
-    the scan is blind. Limits that are not valid, or carry a warning, have a red cross.
+    the scan is blind. Limits that are not valid, or carry a warning, have a red cross. Published
+    limits are thin lines of the same colours, and named as `brazil` does.
 
     Args:
         result: The limits.
         channel: Name of the channel.
         masses: Masses of the channel in GeV.
         ax: Axes to draw on; None makes a new figure.
+        published: Limits of experiments to draw beside them, see `zfit_dark.published`.
 
     Returns:
         The Axes.
 
     Raises:
-        InputError: There is no such channel, a mass was not scanned, or there is no limit to draw.
+        InputError: There is no such channel, a mass was not scanned, there is no limit to draw, or
+            published limits are in another unit.
     """
     expected = [result.expected_at(channel, mass)[:, 2] for mass in masses]
     shown = expected if result.blind else [result.limits_at(channel, mass) for mass in masses]
@@ -477,13 +494,17 @@ def against_lifetime(
     if not result.blind:
         ax.plot([], [], "-", color="0.3", linewidth=1.8, label="Observed")
     ax.plot([], [], "--", color="0.3", linewidth=1.6, label="Expected, median")
+    ax.set_xlim(result.lifetimes[0] / 1.5, result.lifetimes[-1] * 1.5)
+    first = result.at(channel, result.lifetimes[0])
+    others = draw_against_lifetime(ax, published, first, dict(zip(masses, cycle(_COLORS))))
+    positive = np.concatenate([positive, others])
     flagged = np.concatenate([result.flagged_at(channel, mass) for mass in masses])
     _draw_flagged(
         ax, np.tile(result.lifetimes, len(masses)), np.ravel(shown), flagged, _WHY_FLAGGED
     )
-    ax.set_xlim(result.lifetimes[0] / 1.5, result.lifetimes[-1] * 1.5)
     ax.set_xlabel(_LIFETIME_LABEL)
-    ax.set_ylabel(_limit_label(result.at(channel, result.lifetimes[0])))
+    ax.set_ylabel(_limit_label(first))
     ax.set_title(channel, loc="left", fontsize=17)
     _finish(ax, _frame(result), (), positive.min() / 1.6, positive.max() * 1.3)
+    draw_notes(ax, published)
     return ax

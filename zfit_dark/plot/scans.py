@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.special import ndtr
 
 from zfit_dark.errors import InputError
+from zfit_dark.plot.published import draw_against_mass, draw_notes
 from zfit_dark.plot.style import (
     BLUE,
     GREEN,
@@ -25,7 +26,7 @@ from zfit_dark.plot.style import (
     shade,
     styled,
 )
-from zfit_dark.results import Scan
+from zfit_dark.results import Published, Scan
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,22 +38,38 @@ _SMALLEST_P = 1e-100
 
 
 @styled
-def brazil(scan: Scan, ax: Axes | None = None, *, mass_label: str = r"$m_a$ [GeV]") -> Axes:
+def brazil(
+    scan: Scan,
+    ax: Axes | None = None,
+    *,
+    mass_label: str = r"$m_a$ [GeV]",
+    beside: Sequence[Scan] = (),
+    published: Sequence[Published] = (),
+    note: str = "",
+) -> Axes:
     """Upper limits against mass: observed, expected median and its 1 and 2 sigma bands.
 
     Lines break where masses were skipped; there the reason is shaded. Masses with a fit that did
     not converge, or with a warning, carry a red cross. A blind scan shows expected limits only.
 
+    Published limits are named in the legend with paper, confidence level and lifetime, and what
+    they are on if that is not the same; how the numbers were come by stands in small letters.
+
     Args:
         scan: The limits.
         ax: Axes to draw on; None makes a new figure.
         mass_label: Label of the mass axis.
+        beside: Other limits on the same parameter, of which one line is drawn: the observed one, or
+            the expected one if they are blind. The legend has their label.
+        published: Limits of experiments to draw beside them, see `zfit_dark.published`.
+        note: A line in small letters below the axes.
 
     Returns:
         The Axes.
 
     Raises:
-        InputError: The scan holds no limit to draw.
+        InputError: The scan holds no limit to draw; or published limits are in another unit, or
+            for many lifetimes.
     """
     shown = scan.expected if scan.blind else np.column_stack([scan.observed, scan.expected])
     if not np.any(np.isfinite(shown) & (shown > 0)):
@@ -73,14 +90,23 @@ def brazil(scan: Scan, ax: Axes | None = None, *, mass_label: str = r"$m_a$ [GeV
             ax.plot(scan.masses, scan.observed, "ko", markersize=5, label="_points", zorder=4)
     ax.set_yscale("log")
     ax.set_xlim(*_mass_range(scan))
+    compared = []
+    for k, other in enumerate(beside):
+        x, line = _broken(other, (other.expected[:, 2] if other.blind else other.observed)[:, None])
+        style = ("-.", ":")[k % 2]
+        ax.plot(x, line[:, 0], style, color=BLUE, linewidth=1.6, label=other.poi_label, zorder=3)
+        compared.append(line[np.isfinite(line) & (line > 0)])
+    others = np.concatenate([*compared, draw_against_mass(ax, published, scan)])
     _draw_flagged(ax, scan, scan.expected[:, 2] if scan.blind else scan.observed)
     _draw_skipped(ax, scan)
     unit = f" [{scan.poi_unit}]" if scan.poi_unit else ""
     ax.set_xlabel(mass_label)
     ax.set_ylabel(rf"Upper limit on {scan.poi_label} at {_level(scan.level)}{unit}")
     order = ("Observed", "Expected, median", r"Expected $\pm 1\sigma$", r"Expected $\pm 2\sigma$")
-    positive = shown[np.isfinite(shown) & (shown > 0)]
-    _finish(ax, scan, order, positive.min() / 1.6, positive.max() * 1.15)
+    positive = np.concatenate([shown[np.isfinite(shown) & (shown > 0)], others])
+    named = tuple(other.poi_label for other in beside)
+    _finish(ax, scan, (*order, *named), positive.min() / 1.6, positive.max() * 1.15)
+    draw_notes(ax, published, note)
     return ax
 
 

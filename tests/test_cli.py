@@ -18,7 +18,16 @@ import uproot
 
 from zfit_dark import __version__, cli, searches
 from zfit_dark.errors import InputError
-from zfit_dark.results import ChannelFit, Fit, Limit, Projection, Scan, Skipped, new_provenance
+from zfit_dark.results import (
+    ChannelFit,
+    Fit,
+    LifetimeScan,
+    Limit,
+    Projection,
+    Scan,
+    Skipped,
+    new_provenance,
+)
 from zfit_dark.searches import Sample
 
 MODES = ("Kplus", "KS", "Kst0", "Kstplus")
@@ -319,7 +328,8 @@ def test_scan_tells_what_it_read_found_and_wrote(
         "cut": None,
     }
     wanted = {"blind": False, "level": 0.9, "masses": None, "max_masses": None, "progress": False}
-    wanted |= {"method": "asymptotic", "global_toys": 0}
+    wanted |= {"method": "asymptotic", "global_toys": 0, "checkpoint": out / "scan.checkpoint"}
+    wanted |= {"executor": None}
     assert stub.asked["scan"] == wanted
 
 
@@ -341,7 +351,8 @@ def test_options_arrive(stub: SimpleNamespace, tmp_path: Path, capsys: Capture) 
     masses = stub.asked["scan"].pop("masses")
     assert masses == pytest.approx([0.5, 1.0, 1.01, 1.02], abs=1e-4)
     wanted = {"blind": True, "level": 0.95, "max_masses": 7, "progress": False}
-    wanted |= {"method": "toys", "global_toys": 30}
+    wanted |= {"method": "toys", "global_toys": 30, "checkpoint": tmp_path / "scan.checkpoint"}
+    wanted |= {"executor": None}
     assert stub.asked["scan"] == wanted
     text = "scan b2kagg --data x.root --tree KS=a --tree Kplus=b --branch m --cut m>1 --out"
     assert refused(capsys, *text.split(), tmp_path) == "enough"
@@ -436,9 +447,8 @@ def test_from_a_file_to_the_limits(tmp_path: Path, capsys: Capture) -> None:
     assert content["poi"] == "bf_kplus"
     provenance = content["provenance"]
     assert provenance["search"] == "b2kagg"
-    assert provenance["settings"]["seed"] == 4
+    assert provenance["settings"]["pseudo_data"]["seed"] == 4
     assert provenance["settings"]["modes"] == ["Kplus"]
-    assert provenance["settings"]["max_masses"] == 5
     (record,) = provenance["inputs"]
     assert record["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert {"zfit", "tensorflow", "hepstats", "numpy"} <= provenance["versions"].keys()
@@ -459,7 +469,7 @@ def test_from_a_file_to_the_limits(tmp_path: Path, capsys: Capture) -> None:
     assert np.all((coupling.observed > 1e-6) & (coupling.observed < 1e-4))
 
     fits = {f"fit_{mass:.4f}.png" for mass in searches.masses_to_show(scan, 4)}
-    names = {path.name for path in out.iterdir()}
+    names = {path.name for path in out.iterdir()} - {"scan.checkpoint"}
     assert names == FILES - {"fit_1.0100.png"} | P_VALUES | fits
     for name in names:
         start = (out / name).read_bytes()[:8]
@@ -471,11 +481,39 @@ def test_from_a_file_to_the_limits(tmp_path: Path, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize("more", [["--ctau", "1"], ["--all"], ["--model", "scalar"]])
+@pytest.mark.usefixtures("stub")
 def test_a_search_without_lifetimes_is_asked_for_none(
     more: list[str], tmp_path: Path, capsys: Capture
 ) -> None:
     message = "b2kagg has no lifetimes: leave out --ctau, --all and --model"
     assert refused(capsys, "scan", "b2kagg", *more, "--out", tmp_path) == message
+
+
+def test_a_search_without_models_is_asked_for_none(tmp_path: Path, capsys: Capture) -> None:
+    message = "b2kagg has no models to choose from: leave out --model"
+    for command in ("scan", "project"):
+        told = refused(capsys, command, "b2kagg", "--model", "scalar", "--out", tmp_path)
+        assert told == message
+
+
+@pytest.mark.slow
+def test_lifetimes_of_the_axion_go_to_its_coupling(tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "limits"
+    text = f"scan b2kagg --modes Kplus --masses 0.3,1.2 --all --out {out}"
+    assert cli.main(text.split()) == 0
+    names = {path.name for path in out.iterdir()}
+    coupling = {"coupling.json", "limit_g_aW.png", "limit_g_aW.pdf"}
+    assert names == {"limits.root", "limits_combined.png", "parts", *coupling}
+    capsys.readouterr()
+    again = tmp_path / "again"
+    assert cli.main(["interpret", "b2kagg", str(out / "limits.root"), "--out", str(again)]) == 0
+    assert {path.name for path in again.iterdir()} == coupling
+    ours, theirs = (Scan.from_json(folder / "coupling.json") for folder in (out, again))
+    np.testing.assert_array_equal(ours.observed, theirs.observed)
+    prompt = searches.load("b2kagg").interpret(
+        LifetimeScan.from_root(out / "limits.root").scans["combined"][0]
+    )
+    assert ours.observed[0] > 1.5 * prompt.observed[0]  # at 0.3 GeV most a fly far
 
 
 def test_all_lifetimes_are_not_one(tmp_path: Path, capsys: Capture) -> None:
@@ -539,7 +577,7 @@ def test_a_projection_goes_to_tables_and_plots(tmp_path: Path, capsys: Capture) 
         (["idm", "--luminosity", "575,many"], "--luminosity: 'many' is not a number"),
         (["idm", "--luminosity", "575,-1", "--modes", "mumu"], "luminosity -1 fb^-1: give a"),
         (["idm", "--floor", "-1", "--modes", "mumu"], "floor=-1.0: give 0, or a positive part"),
-        (["b2kagg", "--ctau", "1"], "b2kagg has no lifetimes"),
+        (["b2kagg", "--ctau", "-1"], "ctau = -1.0 cm: give a positive length, or 0"),
         (["idm", "--data", "x.root", "--seed", "2"], "--seed makes pseudo-data"),
     ],
 )

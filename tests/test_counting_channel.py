@@ -375,6 +375,10 @@ def test_a_gaussian_nuisance_is_left_to_toys() -> None:
     model = Likelihood([channel(nuisances=(Nuisance("efficiency", 0.1, "gaussian"),))]).move_to(1.0)
     with pytest.raises(InputError, match="lognormal nuisances, and 'efficiency' is gaussian"):
         upper_limit(model, method="exact")
+    limit = upper_limit(model, toys=Toys(precision=0.2, most=2000))
+    assert limit.method == "auto"
+    assert limit.how.startswith("toys: ")
+    assert limit.how.endswith("and 'efficiency' is gaussian; use method='toys'")
 
 
 @pytest.mark.parametrize(

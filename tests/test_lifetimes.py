@@ -210,7 +210,7 @@ def test_summary_of_what_has_no_observed_limit() -> None:
 @settings(
     max_examples=25,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
 )
 @given(result=lifetime_scans())
 def test_root_round_trip_is_exact(result: LifetimeScan, tmp_path: Path) -> None:

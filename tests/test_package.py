@@ -37,6 +37,7 @@ PUBLIC = {
     "pdf": "module",
     "plot": "module",
     "project": "function",
+    "published": "function",
     "scan": "function",
     "searches": "module",
     "significance": "function",

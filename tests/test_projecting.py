@@ -245,7 +245,7 @@ def test_masses_that_cannot_be_are_skipped(likelihood: Likelihood) -> None:
         ({"floor": -0.1}, "floor=-0.1"),
         ({"masses": []}, "at least one mass"),
         ({"masses": [math.nan]}, "only finite ones"),
-        ({"masses": [VETOED]}, "none of the masses can be a hypothesis: 1"),
+        ({"masses": [VETOED]}, "none of the masses can be a hypothesis: vetoed"),
         ({"level": 95.0}, "level=95"),
         ({"method": "formula"}, "method='formula' is not known"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -78,8 +78,6 @@ def test_what_a_scan_refuses(one):
         zd.scan(one.loss, MASSES, poi=one.poi)
     with pytest.raises(InputError, match="not a fixed parameter"):
         zd.scan(one.loss, MASSES, poi=one.poi, mass=one.poi)
-    with ProcessPoolExecutor(1) as pool, pytest.raises(InputError, match="ThreadPoolExecutor"):
-        scanned(one, executor=pool)
 
 
 def test_an_error_in_a_thread_comes_out(one, monkeypatch):

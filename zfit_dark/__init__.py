@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from zfit_dark.kinematics import invariant_mass, modified_mass
     from zfit_dark.likelihood import Likelihood
     from zfit_dark.limits import significance, upper_limit
+    from zfit_dark.literature import published
     from zfit_dark.projecting import project
     from zfit_dark.ranking import impacts
     from zfit_dark.results import Exclusion, LifetimeScan, Limit, Plane, Projection, Scan
@@ -52,6 +53,7 @@ __all__ = [
     "pdf",
     "plot",
     "project",
+    "published",
     "scan",
     "searches",
     "significance",
@@ -83,6 +85,7 @@ _HOME = {
     "invariant_mass": "kinematics",
     "modified_mass": "kinematics",
     "project": "projecting",
+    "published": "literature",
     "scan": "scanning",
     "significance": "limits",
     "upper_limit": "limits",

@@ -5,10 +5,15 @@ Nothing heavy is imported before a command needs it, so that ``zfit-dark --help`
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,12 +24,13 @@ from zfit_dark.errors import InputError
 
 if TYPE_CHECKING:
     from zfit_dark.results import Exclusion, LifetimeScan, Projection, Scan
-    from zfit_dark.searches import LifetimeSearch, Search
+    from zfit_dark.searches import LifetimeSearch, ModelSearch, Search
 
 __all__ = ["app", "main"]
 
 _USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
 _INTERRUPTED = 130
+_SECONDS_TO_CONNECT = 30
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "ZFIT_DISABLE_TF_WARNINGS": "1"}
 
 app = typer.Typer(
@@ -112,7 +118,7 @@ _Ctau = Annotated[
         "--ctau",
         metavar="CM",
         help="For long-lived particles: the proper decay length in cm.",
-        show_default="1",
+        show_default="that of the search",
     ),
 ]
 _Quiet = Annotated[
@@ -236,7 +242,15 @@ def scan(
         typer.Option(
             "--all",
             help="For long-lived particles: all lifetimes, and each channel by itself unless a "
-            "model ties them. The same command goes on where an interrupted one ended.",
+            "model ties them.",
+            show_default=False,
+        ),
+    ] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Start over. Otherwise the same command goes on where an interrupted one ended.",
             show_default=False,
         ),
     ] = False,
@@ -259,6 +273,24 @@ def scan(
             show_default="none",
         ),
     ] = 0,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            help="Processes that work at a time, each of which compiles the model.",
+            show_default="none, but threads",
+        ),
+    ] = 0,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask",
+            metavar="ADDRESS",
+            help="Scheduler of a dask cluster whose workers work, with the extra zfit-dark[dask].",
+            show_default=False,
+        ),
+    ] = None,
     quiet: _Quiet = False,
 ) -> None:
     """Scan the mass hypotheses; leave limits, tables and plots in a folder."""
@@ -291,22 +323,31 @@ def scan(
         "method": search.METHOD if method is None else method,
         "progress": not quiet and sys.stderr.isatty(),
     }
+    tied = _with_models(search, name, model)
     if every and lifetimes is not None:
-        found = lifetimes.scan_lifetimes(sample, **asked, model=model, parts=out / "parts")
+        parts = out / "parts"
+        kept_in = partial(_kept, lambda: sorted(parts.glob("*.checkpoint")), fresh, quiet)
+        with kept_in(), _executor(workers, dask) as executor:
+            found = lifetimes.scan_lifetimes(
+                sample, **asked, **tied, parts=parts, executor=executor
+            )
         found.to_root(out / "limits.root")
-        made = [out / "limits.root", *_maps(found, out), *_exclusions(lifetimes, found, out, model)]
+        made = [out / "limits.root", *_maps(found, out), *_interpreted(search, found, out, model)]
         if not quiet:
             print(found.summary())
             _tell(made)
         return
-    if lifetimes is not None:
-        asked |= {"model": model} | ({} if ctau is None else {"ctau": ctau})
-    limits = search.scan(sample, **asked, global_toys=global_toys)
+    asked |= tied | ({} if ctau is None else {"ctau": ctau})
+    kept = out / "scan.checkpoint"
+    with _kept(lambda: [kept], fresh, quiet), _executor(workers, dask) as executor:
+        limits = search.scan(
+            sample, **asked, global_toys=global_toys, checkpoint=kept, executor=executor
+        )
     written = [out / "scan.json", out / "scan.csv"]
     limits.to_json(written[0])
     limits.to_csv(written[1])
     written += _plots(limits, out)
-    if lifetimes is None:  # else one lifetime alone tells no coupling
+    if not tied and not ctau:  # else one lifetime alone tells no coupling
         written += _coupling(search, limits, out)
     from zfit_dark import plot
 
@@ -364,8 +405,8 @@ def project(
         texts = luminosity.split(",")
         asked["luminosities"] = [_number("--luminosity", text) for text in texts]
     search = _load(name, folder=out)
-    if _with_lifetimes(search, name, ctau is not None or model is not None) is not None:
-        asked |= {"model": model} | ({} if ctau is None else {"ctau": ctau})
+    _with_lifetimes(search, name, ctau is not None or model is not None)
+    asked |= _with_models(search, name, model) | ({} if ctau is None else {"ctau": ctau})
     sample = search.read(data, modes=chosen, seed=1 if seed is None else seed)
     if not quiet:
         print(*sample.report, sep="\n", flush=True)
@@ -411,12 +452,23 @@ def plot_scan(
             show_default=False,
         ),
     ] = None,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published",
+            help="Draw limits of other experiments beside those of a scan, with the extra "
+            "zfit-dark[published].",
+            show_default=False,
+        ),
+    ] = False,
 ) -> None:
     """Draw the limits and p-values of a scan."""
     from zfit_dark.results import LifetimeScan, Scan
 
     folder = _folder(file.parent if out is None else out)
     if file.suffix == ".root":
+        if published:
+            raise InputError(f"{file}: --published is for limits at one lifetime, in a JSON file")
         lifetimes = LifetimeScan.from_root(file)
         written = _maps(lifetimes, folder)
         if hepdata is not None:
@@ -424,7 +476,7 @@ def plot_scan(
             lifetimes.to_hepdata(hepdata, images={channel: [path] for channel, path in pairs})
     else:
         scan = Scan.from_json(file)
-        written = _plots(scan, folder)
+        written = _plots(scan, folder, **_published(scan) if published else {})
         if hepdata is not None:
             scan.to_hepdata(hepdata, images=[path for path in written if path.suffix == ".png"])
     _tell(written if hepdata is None else [*written, hepdata])
@@ -447,18 +499,42 @@ def interpret(
     folder = file.parent if out is None else out
     if file.suffix == ".root":
         result = LifetimeScan.from_root(file)
-        lifetimes = _with_lifetimes(_load(name, folder=folder), name, True)
-        assert lifetimes is not None  # or it would have been refused
-        _tell(_exclusions(lifetimes, result, folder, model))
+        search = _load(name, folder=folder)
+        _with_lifetimes(search, name, True)
+        _with_models(search, name, model)
+        _tell(_interpreted(search, result, folder, model))
         return
     scan = Scan.from_json(file)
     search = _load(name, folder=folder)
-    if _with_lifetimes(search, name, model is not None) is not None:
+    if _with_models(search, name, model):
         raise InputError(f"{file}: one lifetime alone tells no coupling; give limits.root of --all")
     made_by = scan.provenance.get("search")
     if made_by not in (name, None):
         raise InputError(f"{file}: a scan of {made_by}, not of {name}")
     _tell(_coupling(search, scan, folder))
+
+
+@app.command("report")
+def write_report(
+    folder: Annotated[Path, typer.Argument(help="A folder that 'scan' wrote to.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The page.", show_default="FOLDER/report.html"),
+    ] = None,
+) -> None:
+    """Write one HTML page of all results in a folder, with interactive plots."""
+    from zfit_dark import report, searches
+    from zfit_dark.results.scan import write_text
+
+    found = report.read_folder(folder)
+    words = {}
+    if found.search in searches.names():
+        words["title"] = searches.title(found.search)
+        words["mass_label"] = searches.mass_label(found.search)
+        words["sources"] = searches.load(found.search).sources()
+    path = folder / "report.html" if out is None else out
+    write_text(path, report.page(found, **words))
+    _tell([path])
 
 
 # -- what commands share --------------------------------------------------------------------
@@ -503,6 +579,66 @@ def _with_lifetimes(search: Search, name: str, wanted: bool) -> LifetimeSearch |
     return None
 
 
+def _with_models(search: Search, name: str, model: str | None) -> dict[str, Any]:
+    """The argument that tells a search the model; none for one that knows no models.
+
+    Raises:
+        InputError: It knows none, but is asked for one.
+    """
+    from zfit_dark.searches import ModelSearch
+
+    if isinstance(search, ModelSearch):
+        return {"model": model}
+    if model is not None:
+        raise InputError(f"{name} has no models to choose from: leave out --model")
+    return {}
+
+
+@contextmanager
+def _executor(workers: int, dask: str | None) -> Iterator[Executor | None]:
+    """What works on hypotheses: processes of this machine, those of a cluster, or None."""
+    if workers < 0 or (workers and dask is not None):
+        raise InputError(f"--workers {workers}: give 1 or more, or --dask without it")
+    if dask is not None:
+        try:
+            cluster: Any = import_module("distributed").Client
+        except ImportError as error:
+            raise InputError("--dask needs: pip install 'zfit-dark[dask]'") from error
+        try:
+            client: Any = cluster(dask, timeout=_SECONDS_TO_CONNECT)
+        except (OSError, ValueError) as error:
+            raise InputError(f"--dask {dask}: no scheduler answers ({error})") from error
+        with client, client.get_executor() as executor:
+            yield executor
+    elif workers:
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=spawn) as executor:
+            yield executor
+    else:
+        yield None
+
+
+@contextmanager
+def _kept(checkpoints: Callable[[], Iterable[Path]], fresh: bool, quiet: bool) -> Iterator[None]:
+    """Tell what the checkpoints of a scan hold before it, and after an interrupt; or clear them."""
+    from zfit_dark import checkpoint
+
+    def limits() -> int:
+        return sum(len(checkpoint.masses_done(path)) for path in checkpoints())
+
+    if fresh:
+        for path in checkpoints():
+            checkpoint.clear(path)
+    if (before := limits()) and not quiet:
+        print(f"{before} limits were found before (--fresh starts over)", flush=True)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if after := limits():
+            print(f"zfit-dark: {after} limits are kept; the same command goes on", file=sys.stderr)
+        raise
+
+
 def _maps(result: LifetimeScan, folder: Path) -> list[Path]:
     """Draw the limits of each channel against mass and lifetime."""
     from zfit_dark import plot
@@ -515,8 +651,23 @@ def _maps(result: LifetimeScan, folder: Path) -> list[Path]:
     return written
 
 
+def _interpreted(
+    search: Search, result: LifetimeScan, folder: Path, model: str | None
+) -> list[Path]:
+    """Write and draw what the limits of all lifetimes mean for couplings."""
+    from zfit_dark.searches import ModelSearch
+
+    if isinstance(search, ModelSearch):
+        return _exclusions(search, result, folder, model)
+    coupling = search.interpret(result)
+    path = folder / "coupling.json"
+    coupling.to_json(path)
+    prompt = search.interpret(result.scans[result.channels[0]][0])
+    return [path, *_plots(coupling, folder, p_values=False, beside=[prompt])]
+
+
 def _exclusions(
-    search: LifetimeSearch, result: LifetimeScan, folder: Path, model: str | None
+    search: ModelSearch, result: LifetimeScan, folder: Path, model: str | None
 ) -> list[Path]:
     """Write and draw what is excluded of each channel, in one model or in all of them."""
     from zfit_dark import plot
@@ -559,12 +710,27 @@ def _coupling(search: Search, scan: Scan, folder: Path) -> list[Path]:
     return [path, *_plots(coupling, folder, p_values=False)]
 
 
-def _plots(scan: Scan, folder: Path, *, p_values: bool = True) -> list[Path]:
-    """Draw limits and, unless the scan is blind, p-values, each as PNG and PDF."""
+def _published(scan: Scan) -> dict[str, Any]:
+    """What `plot.brazil` is to draw of published limits; without their package, a note on it."""
+    from zfit_dark import literature
+
+    if note := literature.missing():
+        return {"note": note}
+    found = literature.comparable(scan)
+    return {"published": found, "note": "" if found else "no published limits on this are known"}
+
+
+def _plots(scan: Scan, folder: Path, *, p_values: bool = True, **drawn_beside: Any) -> list[Path]:
+    """Draw limits and, if there are any, p-values, each as PNG and PDF.
+
+    What is drawn beside the limits is passed on to `plot.brazil`.
+    """
+    from numpy import isnan
+
     from zfit_dark import plot
 
-    drawn = {f"limit_{scan.poi}": plot.brazil(scan, **_mass_label(scan))}
-    if p_values and not scan.blind:
+    drawn = {f"limit_{scan.poi}": plot.brazil(scan, **_mass_label(scan), **drawn_beside)}
+    if p_values and not isnan(scan.p0).all():
         drawn["p0"] = plot.p_values(scan, **_mass_label(scan))
     written = []
     for name, axes in drawn.items():

@@ -128,19 +128,25 @@ def asked(
 
     alpha, qtilde = 1 - level, test_statistic == "qtilde"
     backgrounds = alternatives(ours, choices, start)
-    counting = None
+    counting, why = None, ""
     exactly = method == "exact" or (method == "auto" and usual(model) == "auto")
     if exactly and isinstance(model, Likelihood) and not blind:
-        counting = model.counting()
+        try:
+            counting = model.counting()
+        except InputError as error:
+            if method == "exact":
+                raise
+            why = str(error)
 
     def work() -> Limit:
-        how = ""
+        how, not_exact = "", why
         if counting is not None:
             try:
                 return _counted(counting, level, method, test_statistic, toys.precision)
-            except InputError:
+            except InputError as error:
                 if method == "exact":
                     raise
+                not_exact = str(error)
         if backgrounds:
             setting = nothing.setting
             found, best, without = profiled(
@@ -154,7 +160,9 @@ def asked(
                 at_zero = found.fits.theta[1]
                 expected = ours.hypothesis(nothing, poi, at_zero, alpha, qtilde, blind=True)
                 found = expected._replace(fits=found.fits)
-        limit = limit_of(ours, found, nothing, poi, level, method, test_statistic, blind, toys)
+        limit = limit_of(
+            ours, found, nothing, poi, level, method, test_statistic, blind, toys, not_exact
+        )
         return replace(limit, how=limit.how or how)
 
     return work
@@ -185,6 +193,7 @@ def limit_of(
     test_statistic: TestStatistic,
     blind: bool,
     toys: Toys,
+    not_exact: str = "",
 ) -> Limit:
     """The limit that follows from the fits of a sample.
 
@@ -198,6 +207,7 @@ def limit_of(
         test_statistic: of the limit.
         blind: expected limits only.
         toys: how many, for method "toys".
+        not_exact: why method "auto" cannot take exact sums, if that is known.
 
     Raises:
         InputError: for an exact limit of what is no counting experiment.
@@ -251,11 +261,13 @@ def limit_of(
     about = f"{competing:.3g} background events compete with the signal"
     if competing >= ENOUGH_EVENTS:
         return replace(asymptotic, method="auto", how=f"asymptotic: {about}")
-    try:
-        limit, why = _exactly(ours, data, poi, asymptotic), ""
-    except InputError as error:
-        limit, why = by_toys(), f"; not exact: {error}"
-    return replace(limit, method="auto", how=f"{limit.method}: {about}{why}")
+    if not not_exact:
+        try:
+            limit = _exactly(ours, data, poi, asymptotic)
+            return replace(limit, method="auto", how=f"exact: {about}")
+        except InputError as error:
+            not_exact = str(error)
+    return replace(by_toys(), method="auto", how=f"toys: {about}; not exact: {not_exact}")
 
 
 def _exactly(ours: CompiledLoss, data: Sample, poi: Any, asymptotic: Limit) -> Limit:

@@ -19,9 +19,8 @@ from zfit_dark.likelihood import Likelihood
 from zfit_dark.limits import ENOUGH_EVENTS, check_asked, limit_of, loss_and_poi, usual
 from zfit_dark.newton import FloatArray
 from zfit_dark.profile import CompiledLoss, compiled
-from zfit_dark.results import Limit, Projection, Scan, Skipped, new_provenance
-from zfit_dark.results.scan import by_reason
-from zfit_dark.scanning import shown
+from zfit_dark.results import Limit, Projection, Scan, new_provenance
+from zfit_dark.scanning import hypotheses, shown
 from zfit_dark.toys import check, make_room
 
 LUMINOSITIES = (575.0, 1_000.0, 5_000.0, 10_000.0, 50_000.0)
@@ -105,7 +104,7 @@ def project(
     check_asked(level, method, "qtilde")
     _check_scales(targets, luminosity, floor)
     _, poi = loss_and_poi(likelihood, None)
-    wanted, skipped = _hypotheses(likelihood, masses)
+    wanted, skipped = hypotheses(masses, likelihood.why_not)
     ours = compiled(likelihood.loss)
     ours.reserve(likelihood.largest_windows(wanted))
     if method == "toys":
@@ -144,19 +143,6 @@ def _check_scales(luminosities: FloatArray, luminosity: float, floor: float) -> 
         raise InputError("give at least one luminosity, in fb^-1")
     if not 0 <= floor < np.inf:
         raise InputError(f"floor={floor}: give 0, or a positive part of the background")
-
-
-def _hypotheses(likelihood: Likelihood, masses: ArrayLike) -> tuple[list[float], list[Skipped]]:
-    """The masses in ascending order, and those that cannot be a hypothesis."""
-    given = np.unique(np.asarray(masses, float))
-    if given.size == 0 or not np.isfinite(given).all():
-        raise InputError("give at least one mass, and only finite ones, in GeV")
-    reasons = {mass: likelihood.why_not(mass) for mass in given.tolist()}
-    skipped = [Skipped(mass, reason) for mass, reason in reasons.items() if reason is not None]
-    wanted = [mass for mass, reason in reasons.items() if reason is None]
-    if not wanted:
-        raise InputError(f"none of the masses can be a hypothesis: {by_reason(skipped)}")
-    return wanted, skipped
 
 
 def _limits(likelihood: Likelihood, ours: CompiledLoss, mass: float, asked: _Asked) -> list[Limit]:

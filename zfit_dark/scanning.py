@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,15 +14,18 @@ from numpy.typing import ArrayLike
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from zfit_dark.checkpoint import opened
 from zfit_dark.elsewhere import Place, largest_excesses, place
 from zfit_dark.errors import InputError
 from zfit_dark.frequentist import Toys
+from zfit_dark.identity import identity
 from zfit_dark.likelihood import Likelihood
 from zfit_dark.limits import TestStatistic, asked, loss_and_poi, unpacked, usual
 from zfit_dark.profile import compiled
 from zfit_dark.results import Limit, Scan, Skipped
 from zfit_dark.terms import ALONE
 from zfit_dark.toys import cores, make_room
+from zfit_dark.workers import check_executor, job, limits
 
 _Item = TypeVar("_Item")
 
@@ -39,6 +43,7 @@ def scan(
     toys: Toys | None = None,
     global_toys: int = 0,
     executor: Executor | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = True,
     poi_label: str = "",
     poi_unit: str = "",
@@ -60,8 +65,14 @@ def scan(
         global_toys: pseudo-experiments of the whole scan without a signal, which all hypotheses
             look at, for ``Scan.global_significance``; their seed is that of ``toys``. A thousand
             tell a p-value of 0.1 to 10 %, and take as long as some thousand fits at each mass.
-        executor: where hypotheses are worked on, several at a time: a thread pool; by default one
-            with a thread for every core. The limits do not depend on it.
+        executor: where hypotheses are worked on, several at a time; by default a thread for every
+            core. Any other has processes of its own, each of which compiles the model once, which
+            must be a ``Likelihood``: a ``ProcessPoolExecutor`` that spawns, the ``get_executor()``
+            of a dask client, and so on. The limits do not depend on it.
+        checkpoint: a file that keeps each limit as soon as it is found. The same call again takes
+            what is there and goes on, also after ``kill -9``, and returns what it would have
+            returned uninterrupted; there may be more masses. It does not keep toys of the whole
+            scan.
         progress: show a progress bar on standard error.
         poi_label: the parameter of interest as plots name it; its own name if not given.
         poi_unit: its unit.
@@ -73,15 +84,15 @@ def scan(
         reason; a fit that fails is flagged, and the scan goes on.
 
     Raises:
-        InputError: if the masses are no numbers, none of them can be a hypothesis, or the executor
-            is no thread pool.
+        InputError: if the masses are no numbers, none of them can be a hypothesis, the model cannot
+            be sent to the processes of the executor, one of them dies, or the checkpoint cannot be
+            written, is damaged, is in use by another process, or is that of other data, another
+            model or other settings.
     """
     method = method or usual(model)
-    hypotheses = np.unique(np.asarray(masses, float))
-    if hypotheses.size == 0 or not np.isfinite(hypotheses).all():
-        raise InputError("give at least one mass, and only finite ones, in GeV")
     loss, poi = (loss_and_poi if global_toys else unpacked)(model, poi)
     move, why_not = mover(model, mass)
+    wanted, skipped = hypotheses(masses, why_not)
 
     def seen(hypothesis: float) -> tuple[list[float], list[tuple[float, float]]]:
         if not isinstance(model, Likelihood):
@@ -89,33 +100,28 @@ def scan(
         there = [(c.position(hypothesis), c.window_at(hypothesis)) for c in model.channels]
         return [peak for peak, _ in there], [window for _, window in there]
 
-    reasons = {float(hypothesis): why_not(float(hypothesis)) for hypothesis in hypotheses}
-    skipped = [Skipped(m, reason) for m, reason in reasons.items() if reason is not None]
-    wanted = [m for m, reason in reasons.items() if reason is None]
-    if not wanted:
-        raise InputError(f"none of the masses can be a hypothesis: {_reasons(skipped)}")
+    largest: list[int] = []
     if isinstance(model, Likelihood):
         largest = model.largest_windows(wanted)
         if global_toys or method in ("toys", "auto"):
             make_room(compiled(loss), largest)
         else:
             compiled(loss).reserve(largest)
-    if executor is not None and not isinstance(executor, ThreadPoolExecutor):
-        raise InputError(
-            f"a {type(executor).__name__} cannot share one model: give a ThreadPoolExecutor"
-        )
+    here = executor is None or isinstance(executor, ThreadPoolExecutor)
+    if executor is not None and not here:
+        check_executor(executor)
     plan = Toys() if toys is None else toys
     if blind and global_toys:
         raise InputError("a blind scan has no excess to compare with: leave out global_toys")
     if not isinstance(global_toys, int) or global_toys < 0:
         raise InputError(f"global_toys={global_toys}: give a whole number, 0 for none")
 
-    def tasks() -> Iterator[Callable[[], Limit]]:
-        for hypothesis in shown(wanted, progress):
+    def tasks(left: Sequence[float]) -> Iterator[tuple[float, Callable[[], Limit]]]:
+        for hypothesis in shown(left, progress):
             with ALONE:
                 move(hypothesis)
                 task = asked(model, poi, level, method, test_statistic, blind, plan)
-            yield task
+            yield hypothesis, task
 
     def places() -> Iterator[Place]:
         for hypothesis in wanted:
@@ -125,11 +131,23 @@ def scan(
             if found is not None:
                 yield found
 
+    def decides() -> dict[str, Any]:
+        with ALONE:
+            settings = level, method, test_statistic, blind, plan, provenance
+            return identity(model, poi, *settings)
+
     excesses, excess = np.empty(0), np.nan
-    with put_back(model, mass):
+    with put_back(model, mass), opened(checkpoint, decides) as record:
         # first, so that what stands in the way of toys is told before the work begins
         looked_at = list(places()) if global_toys else []
-        limits = _worked_out(tasks(), executor)
+        left = [hypothesis for hypothesis in wanted if hypothesis not in record.done]
+        if executor is None or here:
+            _work_out(tasks(left), executor, record.add)
+        elif left:
+            question = level, method, test_statistic, blind, plan
+            found = limits(job(model, largest, question), left, executor)
+            for _, (hypothesis, limit) in zip(shown(left, progress), found, strict=True):
+                record.add(hypothesis, limit)
         if global_toys:
             excesses = largest_excesses(
                 compiled(loss),
@@ -142,7 +160,7 @@ def scan(
             excess = max(each.excess for each in looked_at)
     return Scan.from_limits(
         wanted,
-        limits,
+        [record.done[hypothesis] for hypothesis in wanted],
         poi=poi.name,
         poi_label=poi_label or poi.name,
         poi_unit=poi_unit,
@@ -154,21 +172,62 @@ def scan(
     )
 
 
-def _worked_out(tasks: Iterator[Callable[[], Limit]], executor: Executor | None) -> list[Limit]:
-    """What tasks return, in their order, worked on in several threads.
+def hypotheses(
+    masses: ArrayLike, why_not: Callable[[float], str | None]
+) -> tuple[list[float], list[Skipped]]:
+    """The masses in ascending order, and those that cannot be a hypothesis.
 
-    A task is taken up only when there is hardly any left to do, so that few samples are held.
+    Args:
+        masses: in GeV.
+        why_not: tells why a mass cannot, see ``mover``.
+
+    Raises:
+        InputError: if the masses are no numbers, or none of them can be a hypothesis.
     """
-    limits = [next(tasks)()]  # compiles, once for all
+    given = np.unique(np.asarray(masses, float))
+    if given.size == 0 or not np.isfinite(given).all():
+        raise InputError("give at least one mass, and only finite ones, in GeV")
+    reasons = {mass: why_not(mass) for mass in given.tolist()}
+    skipped = [Skipped(mass, reason) for mass, reason in reasons.items() if reason is not None]
+    wanted = [mass for mass, reason in reasons.items() if reason is None]
+    if not wanted:
+        told = "; ".join(sorted({each.reason for each in skipped}))
+        raise InputError(f"none of the masses can be a hypothesis: {told}")
+    return wanted, skipped
+
+
+def _work_out(
+    tasks: Iterator[tuple[float, Callable[[], Limit]]],
+    executor: Executor | None,
+    keep: Callable[[float, Limit], None],
+) -> None:
+    """Work on the tasks of masses in several threads, each of which keeps what it has found.
+
+    A task is taken up only when there is hardly any left to do, so that few samples are held. On
+    Ctrl-C or an error no other is begun; those that run cannot be stopped, and are kept too.
+    """
+
+    def work(mass: float, task: Callable[[], Limit]) -> None:
+        keep(mass, task())
+
+    for first in islice(tasks, 1):
+        work(*first)  # compiles, once for all
     threads = cores()
+    running: set[Future[None]] = set()
     with ThreadPoolExecutor(threads) if executor is None else nullcontext(executor) as pool:
-        running: deque[Future[Limit]] = deque()
-        for task in tasks:
-            running.append(pool.submit(task))
-            if len(running) > 2 * threads:
-                limits.append(running.popleft().result())
-        limits += [future.result() for future in running]
-    return limits
+        try:
+            for each in tasks:
+                running.add(pool.submit(work, *each))
+                if len(running) > 2 * threads:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        future.result()
+            for future in running:
+                future.result()
+        finally:
+            for future in running:
+                future.cancel()
+            wait(running)
 
 
 def mover(model: Any, mass: Any) -> tuple[Callable[[float], Any], Callable[[float], str | None]]:
@@ -240,7 +299,3 @@ def shown(
         for item in items:
             yield item
             bar.update(task, advance=1, description=tell(item))
-
-
-def _reasons(skipped: Iterable[Skipped]) -> str:
-    return "; ".join(sorted({each.reason for each in skipped}))

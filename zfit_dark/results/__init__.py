@@ -13,6 +13,7 @@ from zfit_dark.results.impacts import Impacts
 from zfit_dark.results.lifetimes import LifetimeScan
 from zfit_dark.results.plane import Plane, Region
 from zfit_dark.results.projection import Projection
+from zfit_dark.results.published import Published
 from zfit_dark.results.scan import GlobalSignificance, Limit, Scan, Skipped, new_provenance
 from zfit_dark.results.validation import BackgroundComparison, Validation
 
@@ -29,6 +30,7 @@ __all__ = [
     "Limit",
     "Plane",
     "Projection",
+    "Published",
     "Region",
     "Scan",
     "Skipped",

@@ -579,7 +579,7 @@ class Scan:
             if mine != others:
                 raise InputError(f"cannot merge scans that differ in {name}: {mine!r}, {others!r}")
         for name in ("search", "settings", "inputs"):
-            mine, others = _identity(self.provenance, name), _identity(other.provenance, name)
+            mine, others = identity_of(self.provenance, name), identity_of(other.provenance, name)
             if mine != others:
                 raise InputError(f"cannot merge scans with different {name}: {mine}, {others}")
         _, i, j = np.intersect1d(self.masses, other.masses, return_indices=True)
@@ -871,7 +871,7 @@ def _same_result(one: Scan, i: int, other: Scan, j: int) -> bool:
     )
 
 
-def _identity(provenance: Mapping[str, Any], name: str) -> Any:
+def identity_of(provenance: Mapping[str, Any], name: str) -> Any:
     """The part of a provenance that decides the numbers."""
     value = provenance.get(name)
     if name == "inputs":
@@ -895,7 +895,7 @@ def _merged_provenance(one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapp
                 parts.append(part)
     return {
         "search": one.get("search"),
-        "settings": _identity(one, "settings"),
+        "settings": identity_of(one, "settings"),
         "inputs": one.get("inputs", []),
         "merged": parts,
     }

@@ -29,6 +29,7 @@ PUBLIC = {
     "ShapeChannel": "class",
     "SignalShape": "class",
     "Toys": "class",
+    "cite": "function",
     "compare_backgrounds": "function",
     "goodness_of_fit": "function",
     "impacts": "function",

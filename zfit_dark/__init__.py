@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from zfit_dark import pdf, plot, searches, theory
     from zfit_dark.calculators import AsymptoticCalculator, FrequentistCalculator
     from zfit_dark.channel import CountingChannel, Nuisance, ShapeChannel
+    from zfit_dark.citation import cite
     from zfit_dark.errors import InputError
     from zfit_dark.frequentist import Toys
     from zfit_dark.goodness import goodness_of_fit
@@ -45,6 +46,7 @@ __all__ = [
     "SignalShape",
     "Toys",
     "__version__",
+    "cite",
     "compare_backgrounds",
     "goodness_of_fit",
     "impacts",
@@ -79,6 +81,7 @@ _HOME = {
     "ShapeChannel": "channel",
     "SignalShape": "signal_shape",
     "Toys": "frequentist",
+    "cite": "citation",
     "compare_backgrounds": "validation",
     "goodness_of_fit": "goodness",
     "impacts": "ranking",

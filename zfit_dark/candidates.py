@@ -6,10 +6,13 @@ what cannot be right is an `InputError`.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import hashlib
 import math
 import os
+import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +32,20 @@ __all__ = ["Candidates", "read"]
 FloatArray = npt.NDArray[np.float64]
 _T = TypeVar("_T")
 
-_CHUNK = "64 MB"
+_CHUNK = "16 MB"
 _TREE_TYPES = ("TTree", "ROOT::RNTuple")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How the address of a file elsewhere begins, such as https:// and root://."""
+
+_IN_A_CUT = (
+    *(ast.Name, ast.Load, ast.BoolOp, ast.boolop, ast.UnaryOp, ast.unaryop),
+    *(ast.Compare, ast.cmpop, ast.operator),
+)
+"""What a cut may be made of: nothing of it can run code, or reach into an object."""
+_OPERATORS = (
+    *(ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow),
+    *(ast.BitAnd, ast.BitOr, ast.BitXor),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,17 +91,18 @@ def read(
             its own name.
         cut: Selects entries of the trees, e.g. ``"(Mbc > 5.27) & (abs(deltaE) < 0.1)"``, in the
             expression language of uproot, for all channels or for each. Files only. Unlike
-            uproot's own, it works for RNTuples and has to be a condition.
+            uproot's own, it works for RNTuples, has to be a condition, and can hold nothing but
+            branches, numbers, operators and mathematical functions.
         weights: The branch, or column, that holds the weights; None: every candidate weighs 1.
 
     Returns:
         The arrays with the report and the hashes of the files.
 
     Raises:
-        InputError: The file is missing, truncated or no ROOT file; a tree, branch, column or
-            channel is missing; a branch does not hold one number per entry; the cut is wrong; a
-            channel has candidates but all of them are NaN, infinite or outside the limits;
-            weights are negative, NaN or infinite.
+        InputError: The file is missing, truncated, no ROOT file, or changes while it is read; a
+            tree, branch, column or channel is missing; a branch does not hold one number per
+            entry; the cut is wrong; a channel has candidates but all of them are NaN, infinite or
+            outside the limits; weights are negative, NaN or infinite; there is too little memory.
 
     >>> import numpy as np
     >>> data = {"Kplus": np.array([0.5, 1.2, np.nan, 7.0]), "KS": np.array([])}
@@ -113,8 +129,14 @@ def read(
             f"cannot read candidates from a {type(source).__name__}; give a ROOT file or a mapping "
             "from channel to array"
         )
+    if _ADDRESS.match(os.fspath(source)):
+        raise InputError(f"{source}: an address; download the file, and give the path to it")
     cuts = {name: _of(cut, name, "cut") for name in names}
-    return _from_file(Path(source), bounds, branches, dict(trees or {}), cuts, weights)
+    path = Path(source)
+    try:
+        return _from_file(path, bounds, branches, dict(trees or {}), cuts, weights)
+    except MemoryError as error:
+        raise _too_large(path, error) from error
 
 
 # -- one channel, chunk by chunk ------------------------------------------------------------
@@ -133,6 +155,7 @@ class _Channel:
         self.not_finite = 0
         self.outside = 0
         self.like_mev = 0
+        self.span = (math.inf, -math.inf)
         self.values: list[FloatArray] = []
         self.weights: list[FloatArray] = []
         self.notes: list[str] = []
@@ -146,6 +169,10 @@ class _Channel:
         self.outside += int(np.sum(finite & ~inside))
         in_gev = values / 1000
         self.like_mev += int(np.sum((in_gev >= low) & (in_gev <= high)))
+        if finite.any():
+            least, most = self.span
+            known = values[finite]
+            self.span = (min(least, float(known.min())), max(most, float(known.max())))
         self.values.append(values[inside])
         if weights is not None:
             kept = weights[inside]
@@ -164,12 +191,16 @@ class _Channel:
         weights = _joined(self.weights) if self.weights else None
         limits = f"{low:g}-{high:g} GeV"
         if self.total and not len(values):
+            least, most = self.span
+            found = "all are NaN or infinite"
+            if least <= most:
+                found = f"they go from {least:g} to {most:g}"
             hint = "check branch, unit and limits"
             if 2 * self.like_mev > self.total - self.not_finite:
                 hint = "the values look like MeV; divide by 1000"
             raise InputError(
                 f"{self.name}: none of {self.total} {self.noun} is inside {limits}{self.where}; "
-                f"{hint}"
+                f"{found}; {hint}"
             )
         if self.total:
             lines = [f"{len(values)} of {self.total} {self.noun} {_are(len(values))} used"]
@@ -334,21 +365,14 @@ def _from_file(
     strangers = [name for name in trees if name not in bounds]
     if strangers:
         raise InputError(f"trees names {_listed(strangers)}; the channels are {_listed(bounds)}")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
-    try:
-        with path.open("rb") as raw:
-            magic = raw.read(4)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    if magic != b"root":
-        raise InputError(f"{path}: not a ROOT file; give one with a tree per channel")
+    _check_file(path)
+    before = _state(path)
     try:
         file = uproot.open(path)
     except Exception as error:  # uproot raises many kinds for damaged files
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     with file:
-        size = path.stat().st_size
+        size = before[0]
         if file.file.fEND > size:
             raise InputError(
                 f"{path}: truncated, {size} of {file.file.fEND} bytes are there; copy it again"
@@ -365,15 +389,54 @@ def _from_file(
         used = {trees.get(name, name) for name in bounds}
     unknown = [key for key in there if key not in used]
     report = [f"not read, as no channel uses it: {_listed(unknown)} ({path})"] if unknown else []
-    record = {"path": str(path), "sha256": _sha256(path), "size": size}
+    name = os.fsencode(path).decode("utf-8", "backslashreplace")  # a name may be no text
+    record = {"path": name, "sha256": _sha256(path), "size": size}
+    if _state(path) != before:
+        raise _changing(path)
     return _collect(channels, report, (record,))
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is no ROOT file, or cannot be read."""
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+            raise InputError(f"{path}: {what}; give a ROOT file")
+        with path.open("rb") as raw:
+            magic = raw.read(4)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        hint = "check the path"
+        file, _, tree = str(path).rpartition(":")
+        if Path(file).is_file():
+            hint = f"give {file}, and {tree!r} as the name of a tree"
+        raise InputError(f"{path}: no such file; {hint}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if magic != b"root":
+        raise InputError(f"{path}: not a ROOT file; give one with a tree per channel")
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Size of a file, and what else differs once it was changed or replaced."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise _changing(path) from error
+    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev
+
+
+def _changing(path: Path) -> InputError:
+    return InputError(
+        f"{path}: changed while it was read; wait until it is complete, and read it again"
+    )
 
 
 def _classes(path: Path, file: Any) -> dict[str, str]:
     try:
         classes: dict[str, str] = file.classnames(cycle=False)
     except Exception as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     return classes
 
 
@@ -391,7 +454,7 @@ def _add_tree(
         tree = file[tree_name]
         there = sorted(str(key) for key in tree.keys())  # noqa: SIM118 (not a dict)
     except Exception as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     wanted = [branch] if weights is None else [branch, weights]
     for name in wanted:
         _check_there(f"{where}: no branch", name, there, "the branches are")
@@ -412,7 +475,7 @@ def _chunks(path: Path, tree: Any, names: list[str]) -> Iterator[dict[str, npt.N
         for arrays in tree.iterate(names, library="np", step_size=_CHUNK):
             yield {name: arrays[name] for name in names}
     except Exception as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
 def _cut_branches(cut: str, there: list[str], where: str) -> list[str]:
@@ -420,6 +483,8 @@ def _cut_branches(cut: str, there: list[str], where: str) -> list[str]:
     import uproot
     from uproot.language.python import python_language
 
+    if cut not in there:
+        _check_harmless(cut, where)
     try:
         names = list(dict.fromkeys(python_language.free_symbols(cut, there, {}, where, "")))
     except uproot.KeyInFileError as error:
@@ -437,6 +502,37 @@ def _cut_branches(cut: str, there: list[str], where: str) -> list[str]:
     if not names:
         raise InputError(f"{where}: the cut {cut!r} uses no branch; write a condition on branches")
     return names
+
+
+def _check_harmless(cut: str, where: str) -> None:
+    """Refuse a cut that is not made of names, numbers, operators and calls of functions alone.
+
+    uproot compiles it as Python: ``(mass + 0).tofile("x")`` would write a file.
+    """
+    try:
+        nodes = list(ast.walk(ast.parse(cut, mode="eval").body))
+        wrong = next((ast.unparse(node) for node in nodes if not _harmless(node)), None)
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
+        raise InputError(
+            f"{where}: the cut {cut!r} is not an expression ({_first_line(error)})"
+        ) from error
+    if wrong is not None:
+        raise InputError(
+            f"{where}: the cut {cut!r} is refused for {wrong!r}; use nothing but "
+            "branches, numbers, operators and functions such as abs"
+        )
+
+
+def _harmless(node: ast.AST) -> bool:
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, _OPERATORS)
+    if isinstance(node, ast.Call):  # its function is looked up among uproot's own by name
+        return isinstance(node.func, ast.Name) and not node.keywords
+    if isinstance(node, ast.Attribute):  # a branch with dots in its name
+        return isinstance(node.value, ast.Attribute | ast.Name)
+    if isinstance(node, ast.Constant):  # a text: get("name of a branch")
+        return isinstance(node.value, int | float | str)
+    return isinstance(node, _IN_A_CUT)
 
 
 def _selected(
@@ -457,6 +553,8 @@ def _selected(
         computed = python_language.compute_expressions(
             tree, arrays, context, set(needed), {}, where, ""
         )[cut]
+    except MemoryError:
+        raise
     except Exception as error:
         hint = "; combine conditions with & and |, each in parentheses"
         raise InputError(
@@ -471,18 +569,32 @@ def _selected(
     return selected
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
+def damaged(path: Path, error: Exception) -> InputError:
+    """The words for what uproot raises on a file that it cannot read."""
+    words = str(error)  # of what followed from a MemoryError, too
+    if isinstance(error, MemoryError) or "MemoryError" in words or "start new thread" in words:
+        return _too_large(path, error)
     return InputError(
         f"{path}: cannot be read, perhaps damaged or truncated ({_first_line(error)}); copy it "
         "again or open it with ROOT"
     )
 
 
+def _too_large(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path}: too little memory to read it ({_first_line(error)}); allow more, or write a file "
+        "of only those candidates that pass the cut"
+    )
+
+
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as raw:
-        while block := raw.read(1 << 20):
-            digest.update(block)
+    try:
+        with path.open("rb") as raw:
+            while block := raw.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise _changing(path) from error
     return digest.hexdigest()
 
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from zfit_dark.errors import InputError
 from zfit_dark.kinematics import daughter_mass, modified_mass
 from zfit_dark.newton import FloatArray
+from zfit_dark.pdf.bernstein import BernsteinTerm
 from zfit_dark.signal_shape import SignalShape
 
 Background = Callable[[Any, str], Any]
@@ -121,12 +122,7 @@ def bernstein(order: int) -> Background:
     _check_order(order)
 
     def background(obs: Any, name: str) -> list[Any]:
-        if order == 0:
-            return [_constant(obs, name)]
-        return [
-            zfit.pdf.Bernstein(obs, list(np.eye(order + 1)[i]), name=f"{name}_{i}")
-            for i in range(order + 1)
-        ]
+        return [BernsteinTerm(i, order, obs, name=f"{name}_{i}") for i in range(order + 1)]
 
     return background
 
@@ -138,8 +134,7 @@ def _check_order(order: int) -> None:
 
 def _constant(obs: Any, name: str) -> Any:
     """A flat PDF, which zfit's polynomials of order 0 are not."""
-    low, high = (float(edge[0]) for edge in obs.v1.limits)
-    return zfit.pdf.Uniform(low, high, obs=obs, name=name)
+    return BernsteinTerm(0, 0, obs, name=name)
 
 
 _SMOOTH, _FLAT = bernstein(2), bernstein(0)

@@ -24,7 +24,7 @@ from typing import Any
 
 from zfit_dark.errors import InputError
 from zfit_dark.results import Limit
-from zfit_dark.results.scan import cause, check_format, decoded, encoded, plain_json
+from zfit_dark.results.scan import WRONG, cause, check_format, decoded, encoded, plain_json
 
 _FORMAT_NAME = "zfit_dark checkpoint"
 _FORMAT_VERSION = 1
@@ -220,19 +220,21 @@ def _content(text: bytes, where: str) -> tuple[Mapping[str, Any], dict[float, Li
     first, *lines = text.split(b"\n")
     try:
         header = _unpacked(first if lines else b"")
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise InputError(
             f"{where}, line 1: not the first line of a checkpoint; give another, or delete this "
             "file to start over"
         ) from error
     check_format(header, where, _FORMAT_NAME, _FORMAT_VERSION, "zfit_dark.scan")
+    if not isinstance(header.get("identity"), dict):
+        raise InputError(f"{where}, line 1: damaged (no identity); delete the file to start over")
     done = {}
     for number, line in enumerate(lines[:-1], 2):
         try:
             content = _unpacked(line)
-            mass = content.pop("mass")
+            mass = float(content.pop("mass"))
             done[mass] = Limit(**content | {name: decoded(content[name]) for name in _NUMBERS})
-        except (KeyError, TypeError, ValueError) as error:
+        except WRONG as error:
             raise InputError(
                 f"{where}, line {number}: damaged ({error}); delete it and the lines below it to "
                 "work out their masses again, or the file to start over"

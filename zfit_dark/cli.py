@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -31,6 +31,7 @@ __all__ = ["app", "main"]
 _USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
 _INTERRUPTED = 130
 _SECONDS_TO_CONNECT = 30
+_MOST_WORKERS = 1000
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "ZFIT_DISABLE_TF_WARNINGS": "1"}
 
 app = typer.Typer(
@@ -133,13 +134,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Those of the command line if not given.
 
     Returns:
-        The exit status: 0; 2 for bad input, told in one line on standard error; 130 if
-        interrupted.
+        The exit status: 0; 1 if nobody reads the output; 2 for bad input, or a machine without
+        room or memory, told in one line on standard error; 130 if interrupted.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    _mend_streams()
     try:
         status = app(arguments, prog_name="zfit-dark", standalone_mode=False)
+        sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
     except InputError as error:
@@ -148,13 +151,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # the help was shown
             return 0
         return _refuse(error.format_message())
+    except MemoryError:
+        return _refuse("too little memory; allow more, or ask for fewer modes, workers or toys")
+    except OSError as error:
+        with suppress(OSError):  # else Python tries to print the rest at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return 1
+        return _refuse(f"{error.filename or 'the output'}: {error.strerror or error}")
     if status == _INTERRUPTED:
         print("zfit-dark: interrupted", file=sys.stderr)
     return int(status or 0)
 
 
+def _mend_streams() -> None:
+    """Open what the shell closed, and have letters that a terminal cannot show told by number.
+
+    The number of a closed stream would go to the next file, and what TensorFlow logs into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        stream: Any = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):  # one put in its place may have none
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _refuse(message: str) -> int:
-    print(f"zfit-dark: error: {' '.join(message.split())}", file=sys.stderr)
+    with suppress(OSError):
+        print(f"zfit-dark: error: {' '.join(message.split())}", file=sys.stderr)
     return 2
 
 
@@ -291,10 +321,34 @@ def scan(
             show_default=False,
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="K/N",
+            help="Work on every N-th hypothesis from the K-th on, in a folder of its own; 'merge' "
+            "makes one result of all N.",
+            show_default=False,
+        ),
+    ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            "--log",
+            metavar="FILE",
+            help="Append what happens to a file, one line of JSON for every limit.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: _Quiet = False,
 ) -> None:
     """Scan the mass hypotheses; leave limits, tables and plots in a folder."""
     ranges, signals, chosen = _ranges(masses), _signals(inject), _names(modes)
+    part = _shard(shard)
+    if part is not None:
+        if global_toys or goodness_toys:
+            raise InputError("--shard is a part of a scan: leave out toys of the whole scan")
+        out /= f"shard-{part[0]}-of-{part[1]}"
     if data is None and (tree or cut is not None or branch != "mass"):
         raise InputError("--tree, --branch and --cut select from a file; give --data")
     if data is not None and seed is not None:
@@ -321,31 +375,37 @@ def scan(
         "max_masses": max_masses,
         "blind": blind,
         "method": search.METHOD if method is None else method,
-        "progress": not quiet and sys.stderr.isatty(),
+        "progress": not quiet,
+        "shard": part,
     }
     tied = _with_models(search, name, model)
     if every and lifetimes is not None:
         parts = out / "parts"
         kept_in = partial(_kept, lambda: sorted(parts.glob("*.checkpoint")), fresh, quiet)
-        with kept_in(), _executor(workers, dask) as executor:
+        with kept_in(), _executor(workers, dask) as executor, _told(log, quiet):
             found = lifetimes.scan_lifetimes(
                 sample, **asked, **tied, parts=parts, executor=executor
             )
-        found.to_root(out / "limits.root")
-        made = [out / "limits.root", *_maps(found, out), *_interpreted(search, found, out, model)]
+        written = _lifetimes(found, out) if part is None else _root(found, out)
+        if part is None:
+            written += _interpreted(search, found, out, model)
         if not quiet:
             print(found.summary())
-            _tell(made)
+            _tell(written)
         return
     asked |= tied | ({} if ctau is None else {"ctau": ctau})
     kept = out / "scan.checkpoint"
-    with _kept(lambda: [kept], fresh, quiet), _executor(workers, dask) as executor:
+    kept_in = partial(_kept, lambda: [kept], fresh, quiet)
+    with kept_in(), _executor(workers, dask) as executor, _told(log, quiet):
         limits = search.scan(
             sample, **asked, global_toys=global_toys, checkpoint=kept, executor=executor
         )
-    written = [out / "scan.json", out / "scan.csv"]
-    limits.to_json(written[0])
-    limits.to_csv(written[1])
+    written = _tables(limits, out)
+    if part is not None:
+        if not quiet:
+            print(limits.summary())
+            _tell(written)
+        return
     written += _plots(limits, out)
     if not tied and not ctau:  # else one lifetime alone tells no coupling
         written += _coupling(search, limits, out)
@@ -359,6 +419,31 @@ def scan(
         written += _save(plot.fit(fit, observable_label=search.OBSERVABLE_LABEL), [path])
     if not quiet:
         print(limits.summary(), *words, sep="\n")
+        _tell(written)
+
+
+@app.command()
+def merge(
+    folder: Annotated[Path, typer.Argument(help="The --out of all shards.")],
+    quiet: _Quiet = False,
+) -> None:
+    """Make one result of the shards of a scan; leave limits, tables and plots in their folder."""
+    from zfit_dark.merging import merged
+    from zfit_dark.results import Scan
+
+    found = merged(folder)
+    scans = [found] if isinstance(found, Scan) else [each[0] for each in found.scans.values()]
+    settings = scans[0].provenance["settings"]
+    model = settings.get("model")
+    search = _load(str(scans[0].provenance["search"]), folder=folder)
+    if isinstance(found, Scan):
+        written = [*_tables(found, folder), *_plots(found, folder)]
+        if model is None and not settings.get("ctau"):
+            written += _coupling(search, found, folder)
+    else:
+        written = [*_lifetimes(found, folder), *_interpreted(search, found, folder, model)]
+    if not quiet:
+        print(found.summary())
         _tell(written)
 
 
@@ -597,8 +682,10 @@ def _with_models(search: Search, name: str, model: str | None) -> dict[str, Any]
 @contextmanager
 def _executor(workers: int, dask: str | None) -> Iterator[Executor | None]:
     """What works on hypotheses: processes of this machine, those of a cluster, or None."""
-    if workers < 0 or (workers and dask is not None):
-        raise InputError(f"--workers {workers}: give 1 or more, or --dask without it")
+    if not 0 <= workers <= _MOST_WORKERS or (workers and dask is not None):
+        raise InputError(
+            f"--workers {workers}: give 1 or more, up to {_MOST_WORKERS}, or --dask alone"
+        )
     if dask is not None:
         try:
             cluster: Any = import_module("distributed").Client
@@ -606,7 +693,7 @@ def _executor(workers: int, dask: str | None) -> Iterator[Executor | None]:
             raise InputError("--dask needs: pip install 'zfit-dark[dask]'") from error
         try:
             client: Any = cluster(dask, timeout=_SECONDS_TO_CONNECT)
-        except (OSError, ValueError) as error:
+        except (OSError, TypeError, ValueError) as error:
             raise InputError(f"--dask {dask}: no scheduler answers ({error})") from error
         with client, client.get_executor() as executor:
             yield executor
@@ -639,6 +726,46 @@ def _kept(checkpoints: Callable[[], Iterable[Path]], fresh: bool, quiet: bool) -
         raise
 
 
+@contextmanager
+def _told(log: Path | None, quiet: bool) -> Iterator[None]:
+    """Tell of fits that failed on standard error, and of everything in a file if wanted."""
+    import logging
+
+    from zfit_dark.progress import LOG, logged
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("zfit-dark: %(message)s"))
+    handler.setLevel(logging.CRITICAL if quiet else logging.WARNING)
+    LOG.addHandler(handler)
+    try:
+        with nullcontext() if log is None else logged(log):
+            LOG.info("zfit-dark %s: %s", __version__, " ".join(sys.argv[1:]))
+            yield
+            LOG.info("finished")
+    finally:
+        LOG.removeHandler(handler)
+
+
+def _tables(limits: Scan, folder: Path) -> list[Path]:
+    """Write limits as JSON and as a table."""
+    written = [folder / "scan.json", folder / "scan.csv"]
+    limits.to_json(written[0])
+    limits.to_csv(written[1])
+    return written
+
+
+def _root(result: LifetimeScan, folder: Path) -> list[Path]:
+    """Write limits of all lifetimes as ROOT file."""
+    path = folder / "limits.root"
+    result.to_root(path)
+    return [path]
+
+
+def _lifetimes(result: LifetimeScan, folder: Path) -> list[Path]:
+    """Write and draw limits of all lifetimes."""
+    return [*_root(result, folder), *_maps(result, folder)]
+
+
 def _maps(result: LifetimeScan, folder: Path) -> list[Path]:
     """Draw the limits of each channel against mass and lifetime."""
     from zfit_dark import plot
@@ -647,7 +774,7 @@ def _maps(result: LifetimeScan, folder: Path) -> list[Path]:
     for channel in result.channels:
         label = _mass_label(result.scans[channel][0])
         figure = plot.lifetimes(result, channel, **label).get_figure(root=True)
-        written += _save(figure, [folder / f"limits_{channel}.png"])
+        written += _save(figure, [_named(folder, f"limits_{channel}.png")])
     return written
 
 
@@ -734,17 +861,31 @@ def _plots(scan: Scan, folder: Path, *, p_values: bool = True, **drawn_beside: A
         drawn["p0"] = plot.p_values(scan, **_mass_label(scan))
     written = []
     for name, axes in drawn.items():
-        paths = [folder / f"{name}.png", folder / f"{name}.pdf"]
+        paths = [_named(folder, f"{name}.{kind}") for kind in ("png", "pdf")]
         written += _save(axes.get_figure(root=True), paths)
     return written
 
 
+def _named(folder: Path, name: str) -> Path:
+    """A file in a folder, whatever the name is made of: a channel or parameter of some file.
+
+    Raises:
+        InputError: The name leads out of the folder, or cannot be that of a file.
+    """
+    if Path(name).name != name or not name.isprintable():
+        raise InputError(
+            f"{name!r} cannot name a file in {folder}; rename the parameter or channel"
+        )
+    return folder / name
+
+
 def _save(figure: Any, paths: list[Path]) -> list[Path]:
+    from zfit_dark.plot.style import bad_labels_told
+    from zfit_dark.results.scan import in_one_step
+
     for path in paths:
-        try:
-            figure.savefig(path)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        with in_one_step(path) as temporary, bad_labels_told():
+            figure.savefig(temporary, format=path.suffix[1:])
     return paths
 
 
@@ -770,6 +911,16 @@ def _ranges(text: str | None) -> list[tuple[float, float | None]] | None:
         low, colon, high = part.partition(":")
         ranges.append((_number("--masses", low), _number("--masses", high) if colon else None))
     return ranges
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    """Number of a shard, and how many there are, of an option such as ``3/40``."""
+    if text is None:
+        return None
+    k, slash, n = text.partition("/")
+    if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+        raise InputError(f"--shard {text!r}: give K/N, K from 1 to N")
+    return int(k), int(n)
 
 
 def _signals(texts: list[str] | None) -> list[tuple[float, float]]:

@@ -12,7 +12,6 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -111,7 +110,7 @@ def _read(
             level_source=f"{paper['level']['status']}: {paper['level']['source']}",
             package=f"{_PACKAGE} {source.version}",
         )
-    except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
+    except Exception as error:  # numpy raises many kinds for damaged files
         raise InputError(f"{path}: damaged ({error}); install {_PACKAGE} again") from error
 
 

@@ -19,8 +19,9 @@ from zfit_dark.likelihood import Likelihood
 from zfit_dark.limits import ENOUGH_EVENTS, check_asked, limit_of, loss_and_poi, usual
 from zfit_dark.newton import FloatArray
 from zfit_dark.profile import CompiledLoss, compiled
+from zfit_dark.progress import shown
 from zfit_dark.results import Limit, Projection, Scan, new_provenance
-from zfit_dark.scanning import hypotheses, shown
+from zfit_dark.scanning import hypotheses
 from zfit_dark.toys import check, make_room
 
 LUMINOSITIES = (575.0, 1_000.0, 5_000.0, 10_000.0, 50_000.0)

@@ -11,8 +11,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from zfit_dark.checkpoint import opened
 from zfit_dark.elsewhere import Place, largest_excesses, place
@@ -22,6 +20,7 @@ from zfit_dark.identity import identity
 from zfit_dark.likelihood import Likelihood
 from zfit_dark.limits import TestStatistic, asked, loss_and_poi, unpacked, usual
 from zfit_dark.profile import compiled
+from zfit_dark.progress import bar, in_gev, shown, tell
 from zfit_dark.results import Limit, Scan, Skipped
 from zfit_dark.terms import ALONE
 from zfit_dark.toys import cores, make_room
@@ -44,6 +43,7 @@ def scan(
     global_toys: int = 0,
     executor: Executor | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    shard: tuple[int, int] | None = None,
     progress: bool = True,
     poi_label: str = "",
     poi_unit: str = "",
@@ -73,7 +73,9 @@ def scan(
             what is there and goes on, also after ``kill -9``, and returns what it would have
             returned uninterrupted; there may be more masses. It does not keep toys of the whole
             scan.
-        progress: show a progress bar on standard error.
+        shard: the part of the masses that this call works on, (k, n) for every n-th of them from
+            the k-th on; see ``Scan.merge``. The limits do not depend on it.
+        progress: show a progress bar on standard error, in a batch log a line now and then.
         poi_label: the parameter of interest as plots name it; its own name if not given.
         poi_unit: its unit.
         pseudo_data: whether the candidates are not real; plots and files say so.
@@ -107,6 +109,13 @@ def scan(
             make_room(compiled(loss), largest)
         else:
             compiled(loss).reserve(largest)
+    if shard is not None:  # after room is made for all, so that limits are the same to the last bit
+        total = len(wanted)
+        wanted, skipped = _share(wanted, shard), _share(skipped, shard)
+        if not wanted:
+            raise InputError(
+                f"shard {shard[0]}/{shard[1]} has nothing to do: masses: {total}; take fewer shards"
+            )
     here = executor is None or isinstance(executor, ThreadPoolExecutor)
     if executor is not None and not here:
         check_executor(executor)
@@ -115,9 +124,11 @@ def scan(
         raise InputError("a blind scan has no excess to compare with: leave out global_toys")
     if not isinstance(global_toys, int) or global_toys < 0:
         raise InputError(f"global_toys={global_toys}: give a whole number, 0 for none")
+    if shard is not None and global_toys:
+        raise InputError("a shard is not the whole scan: leave out global_toys")
 
     def tasks(left: Sequence[float]) -> Iterator[tuple[float, Callable[[], Limit]]]:
-        for hypothesis in shown(left, progress):
+        for hypothesis in left:
             with ALONE:
                 move(hypothesis)
                 task = asked(model, poi, level, method, test_statistic, blind, plan)
@@ -141,13 +152,19 @@ def scan(
         # first, so that what stands in the way of toys is told before the work begins
         looked_at = list(places()) if global_toys else []
         left = [hypothesis for hypothesis in wanted if hypothesis not in record.done]
-        if executor is None or here:
-            _work_out(tasks(left), executor, record.add)
-        elif left:
-            question = level, method, test_statistic, blind, plan
-            found = limits(job(model, largest, question), left, executor)
-            for _, (hypothesis, limit) in zip(shown(left, progress), found, strict=True):
+        with bar(len(left), progress) as advance:
+
+            def keep(hypothesis: float, limit: Limit) -> None:
                 record.add(hypothesis, limit)
+                tell(hypothesis, limit)
+                advance(in_gev(hypothesis))
+
+            if executor is None or here:
+                _work_out(tasks(left), executor, keep)
+            elif left:
+                question = level, method, test_statistic, blind, plan
+                for found in limits(job(model, largest, question), left, executor):
+                    keep(*found)
         if global_toys:
             excesses = largest_excesses(
                 compiled(loss),
@@ -194,6 +211,14 @@ def hypotheses(
         told = "; ".join(sorted({each.reason for each in skipped}))
         raise InputError(f"none of the masses can be a hypothesis: {told}")
     return wanted, skipped
+
+
+def _share(items: list[_Item], shard: tuple[int, int]) -> list[_Item]:
+    """The part of masses that a shard works on."""
+    k, n = shard
+    if not 1 <= k <= n:
+        raise InputError(f"shard {k}/{n}: give a number from 1 to {n}, and of how many")
+    return items[k - 1 :: n]
 
 
 def _work_out(
@@ -271,31 +296,3 @@ def put_back(model: Any, mass: Any) -> Iterator[None]:
     finally:
         if before is not None:
             mass.assign(before)
-
-
-def _in_gev(mass: Any) -> str:
-    return f"{mass:.4g} GeV"
-
-
-def shown(
-    items: Sequence[_Item], progress: bool, tell: Callable[[_Item], str] = _in_gev
-) -> Iterator[_Item]:
-    """Masses, or other items, with a progress bar on standard error if wanted.
-
-    Args:
-        items: what is worked on.
-        progress: whether to show the bar.
-        tell: what the bar says of an item that is done.
-    """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not progress, transient=True) as bar:
-        task = bar.add_task("compiling", total=len(items))
-        for item in items:
-            yield item
-            bar.update(task, advance=1, description=tell(item))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-import yaml
 import zfit
 from numpy.typing import ArrayLike
 from scipy.interpolate import PchipInterpolator
@@ -21,6 +21,7 @@ from zfit_dark.newton import FloatArray
 from zfit_dark.pdf import CrystalBall, DoubleCB, Novosibirsk, Template, Voigt
 from zfit_dark.pdf.template import quantiles
 from zfit_dark.profile import CompiledLoss
+from zfit_dark.reading import read_yaml
 
 _TAILS: dict[frozenset[str], Any] = {
     frozenset(): zfit.pdf.Gauss,
@@ -74,7 +75,10 @@ class SignalShape:
         masses = np.asarray(self.masses, float)
         table = {name: np.asarray(values, float) for name, values in self.table.items()}
         where = f"signal shape ({self.source})"
-        if masses.ndim != 1 or masses.size < 2 or not (np.diff(masses) > 0).all():
+        ascending = (
+            masses.ndim == 1 and np.isfinite(masses).all() and (masses[1:] > masses[:-1]).all()
+        )
+        if not ascending or masses.size < 2:
             raise InputError(f"{where}: give at least two masses in ascending order")
         if "sigma" not in table:
             raise InputError(f"{where}: the table has no column 'sigma'")
@@ -95,9 +99,12 @@ class SignalShape:
             raise InputError(f"{where}: status {self.status!r} is not one of {', '.join(_STATUS)}")
         object.__setattr__(self, "masses", masses)
         object.__setattr__(self, "table", table)
-        object.__setattr__(
-            self, "_curves", {n: PchipInterpolator(masses, v) for n, v in table.items()}
-        )
+        try:
+            with np.errstate(over="raise", divide="raise", invalid="raise"):
+                curves = {name: PchipInterpolator(masses, row) for name, row in table.items()}
+        except FloatingPointError as error:
+            raise InputError(f"{where}: numbers too large to be interpolated ({error})") from error
+        object.__setattr__(self, "_curves", curves)
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str], *, source: str, status: str) -> SignalShape:
@@ -107,15 +114,14 @@ class SignalShape:
             InputError: if the file is missing or not such a table.
         """
         try:
-            frame = pd.read_csv(path, comment="#", skipinitialspace=True)
-        except (OSError, ValueError) as error:
-            raise InputError(f"signal shape {path}: {str(error).splitlines()[0]}") from error
-        if "mass" not in frame:
-            raise InputError(f"signal shape {path}: no column 'mass'; there are {list(frame)}")
-        try:
+            with Path(path).open(encoding="utf-8") as file, warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)  # of a row that is too long
+                frame = pd.read_csv(file, comment="#", skipinitialspace=True, index_col=False)
+            if "mass" not in frame:
+                raise ValueError(f"no column 'mass'; there are {list(frame)}")
             numbers = frame.astype(float)
-        except ValueError as error:
-            raise InputError(f"signal shape {path}: {error}") from error
+        except (OSError, OverflowError, ValueError, pd.errors.ParserWarning) as error:
+            raise InputError(f"signal shape {path}: {' '.join(str(error).split())}") from error
         masses = numbers.pop("mass").to_numpy()
         table = {str(name): column.to_numpy() for name, column in numbers.items()}
         return cls(masses, table, source=source, status=status)
@@ -128,9 +134,9 @@ class SignalShape:
             InputError: if the file is missing or not such a mapping.
         """
         try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"signal shape {path}: {str(error).splitlines()[0]}") from error
+            content = read_yaml(Path(path))
+        except InputError as error:
+            raise InputError(f"signal shape {error}") from error
         return cls.from_mapping(content, where=str(path))
 
     @classmethod
@@ -141,13 +147,15 @@ class SignalShape:
         missing = {"source", "status", "mass"} - set(content)
         if missing:
             raise InputError(f"signal shape {where}: {', '.join(sorted(missing))} missing")
-        columns = {k: v for k, v in content.items() if k not in ("source", "status", "mass")}
+        source, status = content["source"], content["status"]
+        if not isinstance(source, str) or not isinstance(status, str):
+            raise InputError(f"signal shape {where}: source and status must be texts")
+        columns = {str(k): v for k, v in content.items() if k not in ("source", "status")}
         try:
-            masses = np.asarray(content["mass"], float)
-            table = {str(name): np.asarray(values, float) for name, values in columns.items()}
-        except (TypeError, ValueError) as error:
+            table = {name: _listed(values) for name, values in columns.items()}
+        except (OverflowError, TypeError, ValueError) as error:
             raise InputError(f"signal shape {where}: not a number: {error}") from error
-        return cls(masses, table, source=str(content["source"]), status=str(content["status"]))
+        return cls(table.pop("mass"), table, source=source, status=status)
 
     @classmethod
     def from_samples(
@@ -335,6 +343,13 @@ def _fit_samples(samples: Mapping[float, FloatArray], window: float) -> list[dic
             raise InputError(f"the fit to the simulated sample at {mass:.6g} GeV did not converge")
         fits.append(dict(zip(names, map(float, minimum.theta[0]), strict=True)))
     return fits
+
+
+def _listed(values: Any) -> FloatArray:
+    """A list of numbers as an array; lists of lists are none, however deep."""
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence | np.ndarray):
+        raise TypeError("give a list of numbers for each column")
+    return np.array([float(value) for value in values])
 
 
 def _distances(mass: float, sample: FloatArray, window: float) -> FloatArray:

@@ -8,8 +8,9 @@ called with any data.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,9 +67,9 @@ class Parameters:
             values: their values.
             constants: values of the fixed and the derived parameters.
         """
-        answers = dict(zip(self.fixed + self.derived, tf.unstack(constants), strict=True))
-        answers |= {self.floating[i]: value for i, value in zip(index, values, strict=True)}
-        with _answering(answers):
+        floating = {self.floating[i]: value for i, value in zip(index, values, strict=True)}
+        known = {name: lambda value=value: value for name, value in floating.items()}
+        with _answering(_elements(self.fixed + self.derived, constants) | known):
             yield
 
     def derive(self, fixed: tf.Tensor) -> tf.Tensor:
@@ -82,7 +83,7 @@ class Parameters:
         return self._derive(fixed)
 
     def _with_derived(self, fixed: tf.Tensor) -> tf.Tensor:
-        with _answering(dict(zip(self.fixed, tf.unstack(fixed), strict=True))):
+        with _answering(_elements(self.fixed, fixed)):
             derived = [tf.reshape(parameter.value(), []) for parameter in self.derived]
         return tf.concat([fixed, tf.stack(derived)], 0)
 
@@ -110,15 +111,29 @@ class Parameters:
         return [i for i, parameter in enumerate(self.floating) if parameter in params]
 
 
+def _elements(parameters: Sequence[Any], vector: tf.Tensor) -> dict[Any, Callable[[], tf.Tensor]]:
+    """Parameters and the elements of a vector that they answer with.
+
+    An element is taken when it is asked for, once a graph: of hundreds of fixed parameters, a shape
+    wants a handful.
+    """
+
+    def answer(i: int) -> Callable[[], tf.Tensor]:
+        within = cache(lambda graph: vector[i])
+        return lambda: within(tf.compat.v1.get_default_graph())
+
+    return {parameter: answer(i) for i, parameter in enumerate(parameters)}
+
+
 @contextmanager
-def _answering(answers: dict[Any, tf.Tensor]) -> Iterator[None]:
-    for parameter, value in answers.items():
+def _answering(answers: Mapping[Any, Callable[[], tf.Tensor]]) -> Iterator[None]:
+    for parameter, answer in answers.items():
         # the parameter's own class keeps its methods; these stand in front of them
         vars(parameter).update(
             {
-                "value": lambda value=value: value,
-                "read_value": lambda value=value: value,
-                "_dense_var_to_tensor": lambda *_, value=value, **__: value,
+                "value": answer,
+                "read_value": answer,
+                "_dense_var_to_tensor": lambda *_, answer=answer, **__: answer(),
             }
         )
     try:

@@ -16,8 +16,9 @@ from zfit_dark.likelihood import Likelihood
 from zfit_dark.limits import TestStatistic, check_asked, limit_of, loss_and_poi
 from zfit_dark.newton import FloatArray, Minimum
 from zfit_dark.profile import CompiledLoss, Draw, Sample, compiled
+from zfit_dark.progress import shown
 from zfit_dark.results import BackgroundComparison, Validation
-from zfit_dark.scanning import mover, put_back, shown
+from zfit_dark.scanning import mover, put_back
 from zfit_dark.toys import check, check_seed, cores, make_room, recipe
 
 

@@ -2,7 +2,7 @@
 
 They live in sums, losses, binned models and samplers as zfit's own do, and in HS3 as
 ``zfit_dark.<name>``. zfit fixes what HS3 can hold the first time that it is used: import this
-module before.
+module before. What RooFit reads is written by `zfit_dark.pdf.hs3`.
 """
 
 from __future__ import annotations

@@ -52,8 +52,9 @@ def integrals(pdf: Any, starts: tf.Tensor, stops: tf.Tensor) -> tf.Tensor:
     Returns:
         The integrals, of the shape of `starts`.
     """
-    if isinstance(pdf, ClosedFormPDF):
-        return pdf.integral_between(starts, stops)
+    if hasattr(pdf, "integral_between"):
+        found: tf.Tensor = pdf.integral_between(starts, stops)
+        return found
     return tf.vectorized_map(
         lambda limits: pdf.analytic_integrate(tensor_space(pdf.obs, *limits), norm=False)[0],
         (starts, stops),

@@ -21,10 +21,10 @@ def gauss_integral(start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
     right, left = tf.greater(start, 0.0), tf.less(stop, 0.0)
     near = tf.where(left, -stop, start) / math.sqrt(2.0)
     far = tf.where(left, -start, stop) / math.sqrt(2.0)
+    both = tf.stack([near, far])  # these functions are long programs: one of each
+    beside, across = tf.math.erfc(both), tf.math.erf(both)
     return math.sqrt(math.pi / 2.0) * tf.where(
-        tf.logical_or(left, right),
-        tf.math.erfc(near) - tf.math.erfc(far),
-        tf.math.erf(far) - tf.math.erf(near),
+        tf.logical_or(left, right), beside[0] - beside[1], across[1] - across[0]
     )
 
 

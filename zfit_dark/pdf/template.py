@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+import boost_histogram as bh
 import numpy as np
 import numpy.typing as npt
+import pydantic.v1 as pydantic
 import tensorflow as tf
 from scipy.interpolate import PchipInterpolator
 from scipy.special import ndtr
+from zfit.core.serialmixin import SerializableMixin
+from zfit.serialization import Serializer, SpaceRepr
+from zfit.serialization.pdfrepr import BasePDFRepr
 
 from zfit_dark.errors import InputError
 from zfit_dark.pdf._closed_form import ClosedFormPDF
@@ -69,7 +74,7 @@ def _knots(levels: FloatArray, edges: FloatArray) -> FloatArray:
     return np.interp(_LEVELS, below, x)
 
 
-class Template(ClosedFormPDF):
+class Template(ClosedFormPDF, SerializableMixin):
     r"""The histogram of a simulated peak, at any mass between those that were simulated.
 
     A histogram gives 35 quantiles, a quarter of a standard deviation apart in a Gaussian, and the
@@ -94,6 +99,9 @@ class Template(ClosedFormPDF):
         name: name of the PDF.
         label: name for humans.
 
+    Attributes:
+        histograms: as given.
+
     Raises:
         InputError: if there are fewer than two histograms, or one of them is not of this form.
 
@@ -114,6 +122,7 @@ class Template(ClosedFormPDF):
     ) -> None:
         if len(histograms) < 2:
             raise InputError("Template: give histograms of at least two masses")
+        self.histograms = dict(histograms)
         masses = sorted(histograms)
         known = [quantiles(histograms[m], f"histogram at {m:.6g} GeV") for m in masses]
         self._masses = np.array(masses, float)
@@ -171,3 +180,28 @@ def _slopes(knots: tf.Tensor) -> tf.Tensor:
     mean = np.diff(_LEVELS) / width
     near, far = 2.0 * width[1:] + width[:-1], width[1:] + 2.0 * width[:-1]
     return tf.pad((near + far) / (near / mean[:-1] + far / mean[1:]), [[1, 1]])
+
+
+class _TemplateRepr(BasePDFRepr):
+    _implementation = Template
+    hs3_type: Literal["zfit_dark.Template"] = pydantic.Field("zfit_dark.Template", alias="type")
+    x: SpaceRepr
+    mass: Serializer.types.ParamTypeDiscriminated
+    histograms: list[tuple[float, list[float], list[float]]]
+    """Mass, edges and contents of the bins of each."""
+
+    @pydantic.validator("histograms", pre=True)
+    def _numbers(cls, histograms: Any) -> list[Any]:  # noqa: N805 (a class method for pydantic)
+        if not isinstance(histograms, Mapping):
+            return list(histograms)
+        return [
+            (mass, np.asarray(each.axes[0].edges).tolist(), np.asarray(each.values()).tolist())
+            for mass, each in histograms.items()
+        ]
+
+    def _to_orm(self, init: dict[str, Any]) -> Any:
+        histograms = {}
+        for mass, edges, counts in init["histograms"]:
+            histograms[mass] = bh.Histogram(bh.axis.Variable(edges))
+            histograms[mass].values()[:] = counts
+        return super()._to_orm(init | {"histograms": histograms})

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+import pydantic.v1 as pydantic
 import tensorflow as tf
 import zfit
 from zfit import supports, z
+from zfit.core.serialmixin import SerializableMixin
 from zfit.models.functor import BaseFunctor
+from zfit.serialization import Serializer, SpaceRepr  # noqa: F401 (annotations of the base)
 
 from zfit_dark.errors import InputError
+from zfit_dark.pdf._closed_form import integrals
+from zfit_dark.pdf._functor import SinglePDFFunctorRepr
 from zfit_dark.pdf._space import tensor_space
 
 __all__ = ["Windowed"]
 
 
-class Windowed(BaseFunctor):
+class Windowed(BaseFunctor, SerializableMixin):
     r"""A PDF of the coordinate t from -1 to 1, laid over the window [low, high] of a mass.
 
     With t = (2x - low - high) / (high - low) the density is f(t) inside the window and 0 outside. A
@@ -60,6 +65,7 @@ class Windowed(BaseFunctor):
             name="Windowed" if name is None else name,
             label=label,
         )
+        self.hs3.original_init.update({"extended": extended, "obs": obs})
 
     def _edges(self) -> tuple[tf.Tensor, tf.Tensor]:
         return (
@@ -91,11 +97,25 @@ class Windowed(BaseFunctor):
             limits, lambda space: self.pdfs[0].analytic_integrate(space, norm=False)
         )
 
+    def integral_between(self, lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
+        """Analytic integral, not normalised, from `lower` to `upper`, elementwise."""
+        half, start, stop = self._coordinates(lower, upper)
+        return half * integrals(self.pdfs[0], start, stop)
+
     def _scaled(self, limits: Any, integrate: Any) -> tf.Tensor:
         """The integral over the part of the limits that lies in the window."""
+        half, start, stop = self._coordinates(*limits.v1.limits)
+        return half * integrate(tensor_space(self.pdfs[0].obs, start, stop))
+
+    def _coordinates(self, *edges: tf.Tensor) -> list[tf.Tensor]:
+        """Half the width of the window, and t at edges; those outside stand at the ends."""
         low, high = self._edges()
-        start, stop = (
-            tf.clip_by_value((2.0 * edge - low - high) / (high - low), -1.0, 1.0)
-            for edge in limits.v1.limits
-        )
-        return 0.5 * (high - low) * integrate(tensor_space(self.pdfs[0].obs, start, stop))
+        t = [tf.clip_by_value((2.0 * x - low - high) / (high - low), -1.0, 1.0) for x in edges]
+        return [0.5 * (high - low), *t]
+
+
+class _WindowedRepr(SinglePDFFunctorRepr):
+    _implementation = Windowed
+    hs3_type: Literal["zfit_dark.Windowed"] = pydantic.Field("zfit_dark.Windowed", alias="type")
+    low: Serializer.types.ParamTypeDiscriminated
+    high: Serializer.types.ParamTypeDiscriminated

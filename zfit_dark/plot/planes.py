@@ -22,6 +22,7 @@ from zfit_dark.plot.style import (
     SHADE,
     STYLE,
     FloatArray,
+    check_size,
     dress,
     fitting_legend,
     new_axes,
@@ -343,6 +344,10 @@ def lifetimes(result: LifetimeScan, channel: str, *, mass_label: str = r"$m_S$ [
     drawn = np.isfinite(limits) & (limits > 0)
     if not np.any(drawn):
         raise InputError(f"{channel} holds no limit to draw; choose another channel")
+    check_size("limits", limits)
+    check_size("lifetimes", result.lifetimes)
+    for scan in scans:
+        check_size("masses", [*scan.masses, *(hypothesis.mass for hypothesis in scan.skipped)])
     figure = Figure(figsize=(10, 7))
     ax = figure.add_axes((0.115, 0.115, 0.70, 0.755))
     dress(ax)

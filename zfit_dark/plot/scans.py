@@ -20,6 +20,7 @@ from zfit_dark.plot.style import (
     TOP,
     YELLOW,
     FloatArray,
+    check_size,
     dress,
     fitting_legend,
     new_axes,
@@ -74,6 +75,7 @@ def brazil(
     shown = scan.expected if scan.blind else np.column_stack([scan.observed, scan.expected])
     if not np.any(np.isfinite(shown) & (shown > 0)):
         raise InputError(f"the scan of {scan.poi} holds no limit to draw; scan other masses")
+    check_size("limits", shown)
     ax = new_axes() if ax is None else ax
     dress(ax)
     for k, color, name in ((0, YELLOW, r"$\pm 2\sigma$"), (1, GREEN, r"$\pm 1\sigma$")):
@@ -197,6 +199,7 @@ def _name_smallest(ax: Axes, scan: Scan, p0: FloatArray, low: float) -> None:
 
 def _mass_range(scan: Scan) -> tuple[float, float]:
     masses = np.array([*scan.masses, *(hypothesis.mass for hypothesis in scan.skipped)])
+    check_size("masses", masses)
     low, high = masses.min(), masses.max()
     margin = 0.01 * (high - low) if high > low else 0.02 * abs(high) + 0.01
     return low - margin, high + margin

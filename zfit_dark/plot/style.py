@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -10,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+
+from zfit_dark.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +27,9 @@ GREEN, YELLOW, RED, BLUE = "#00cc00", "#ffcc00", "#d62728", "#1f5fbf"
 _VETO_FACES = ("0.80", "0.90")
 _VETO_HATCHES = ("", "////", "\\\\\\\\", "....", "xxxx")
 SHADE, TOP = 0.5, 6
+_AXIS = (1e-100, 1e100)
+"""The least and the largest number on an axis."""
+_NO_MATHTEXT = re.compile(r"Parse\w*Exception")
 STYLE: dict[str, Any] = {
     "font.family": ["TeX Gyre Heros", "DejaVu Sans"],
     "font.size": 17,
@@ -47,10 +54,42 @@ def styled(function: Callable[_P, _R]) -> Callable[_P, _R]:
         import mplhep
 
         style: dict[Any, Any] = {**mplhep.style.ROOT, **STYLE}
-        with rc_context(style):
+        with rc_context(style), bad_labels_told():
             return function(*args, **kwargs)
 
     return styled
+
+
+@contextmanager
+def bad_labels_told() -> Iterator[None]:
+    """Tell in one line what matplotlib tells of a label when it lays it out.
+
+    Raises:
+        InputError: A label is no mathtext.
+    """
+    try:
+        yield
+    except ValueError as error:
+        text = " ".join(str(error).split())
+        if isinstance(error, InputError) or not _NO_MATHTEXT.search(text):
+            raise
+        raise InputError(f"a label cannot be drawn, it is no mathtext: {text}") from error
+
+
+def check_size(what: str, values: npt.ArrayLike) -> None:
+    """Refuse numbers that no axis can hold; NaN and infinite ones are not drawn.
+
+    Raises:
+        InputError: A number is too large, or too near to 0.
+    """
+    size = np.abs(np.asarray(values, np.float64))
+    size = size[np.isfinite(size) & (size > 0)]
+    low, high = _AXIS
+    if np.any((size < low) | (size > high)):
+        raise InputError(
+            f"{what} of size {size.min():.3g} to {size.max():.3g} cannot be drawn; give some"
+            f" between {low:g} and {high:g}"
+        )
 
 
 def new_axes() -> Axes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,19 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from zfit_dark.errors import InputError
+from zfit_dark.results import trees
 from zfit_dark.results.checks import BoolArray, FloatArray, frozen
 from zfit_dark.results.scan import (
-    EXPECTED_COLUMNS,
     Scan,
     Skipped,
     by_reason,
-    cause,
     check_format,
     damage_told,
     decoded,
     encoded,
     flagged_of,
-    in_one_step,
     settings_of,
     typed,
 )
@@ -39,10 +37,6 @@ _FORMAT_NAME = "zfit_dark lifetime scan"
 _FORMAT_VERSION = 1
 _COMMON = ("level", "method", "test_statistic", "blind", "poi_unit", "pseudo_data")
 _OF_A_SCAN = ("poi", "poi_label")
-_ESTIMATES = ("observed", "observed_error", "poi_hat", "poi_error", "p0")
-_TREE = "limits"
-_MARK = "zfit_dark_pseudo_data"
-"""Name of the text in a ROOT file that says that it holds pseudo-data."""
 _SAME = 1e-9
 """Masses, and lifetimes, that differ by less than this part of them are the same."""
 
@@ -253,52 +247,25 @@ class LifetimeScan:
         Raises:
             InputError: The file cannot be written.
         """
-        import uproot
-
         branches, texts = self._branches()
-        kind = "pseudo-data" if self.pseudo_data else "data"
-        # uproot would make a folder that is not there: the file is opened without it
-        with (
-            in_one_step(Path(path)) as temporary,
-            temporary.open("w+b") as raw,
-            uproot.recreate(raw) as file,
-        ):
-            if self.pseudo_data:
-                file[_MARK] = "the limits in this file come from pseudo-data"
-            file["metadata"] = json.dumps(self._metadata(), allow_nan=False)
-            file["texts"] = json.dumps(texts)
-            file["skipped"] = json.dumps(self._skipped())
-            types = {name: values.dtype for name, values in branches.items()}
-            title = f"upper limits at {100 * self.level:g} % CL from {kind}"
-            file.mktree(_TREE, types, title=title).extend(branches)
+        content = {"metadata": self._metadata(), "texts": texts, "skipped": self._skipped()}
+        trees.write(Path(path), branches, content, self.level, pseudo_data=self.pseudo_data)
 
-    def _branches(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, list[Any]]]:
+    def _branches(self) -> tuple[trees.Branches, dict[str, list[Any]]]:
         """The columns of the tree, and the texts that two of them count."""
         scans = [scan for *_, scan in self._all()]
         sizes = [len(scan.masses) for scan in scans]
         k = len(self.lifetimes)
-
-        def column(name: str) -> FloatArray:
-            joined: FloatArray = np.concatenate([getattr(scan, name) for scan in scans])
-            return joined
-
-        branches: dict[str, npt.NDArray[Any]] = {
+        columns, texts = trees.branches_of(scans)
+        place: trees.Branches = {
             "channel": np.repeat(np.arange(len(scans), dtype=np.int32) // k, sizes),
             "ctau_cm": np.repeat(np.tile(self.lifetimes, len(self.scans)), sizes),
-            "mass_GeV": column("masses"),
         }
-        branches |= {name: column(name) for name in _ESTIMATES}
-        branches |= dict(zip(EXPECTED_COLUMNS, column("expected").T.copy(), strict=True))
-        branches["valid"] = column("valid")
-        texts: dict[str, list[Any]] = {}
-        for name in ("warnings", "how"):
-            of_all = chain.from_iterable(getattr(scan, name) for scan in scans)
-            branches[name], texts[name] = _numbered(of_all)
-        return branches, texts
+        return place | columns, texts
 
     def _metadata(self) -> dict[str, Any]:
         provenance = [json.dumps(scan.provenance) for *_, scan in self._all()]
-        numbers, distinct = _numbered(provenance)
+        numbers, distinct = trees.numbered(provenance)
         records = [
             {
                 "channel": channel,
@@ -359,7 +326,7 @@ class LifetimeScan:
                 or is damaged; the message names the file.
         """
         where = os.fspath(path)
-        texts, branches = _read(Path(path))
+        texts, branches = trees.read(Path(path), "lifetime scan", "LifetimeScan.to_root")
         with damage_told(where, "lifetime scan"):
             content = {name: json.loads(text) for name, text in texts.items()}
         metadata = content["metadata"]
@@ -379,6 +346,27 @@ class LifetimeScan:
                 lifetimes=metadata["lifetimes_cm"],
                 scans={channel: tuple(of_channel) for channel, of_channel in scans.items()},
             )
+
+    def merge(self, other: LifetimeScan) -> LifetimeScan:
+        """The hypotheses of both in one, see `Scan.merge`.
+
+        Raises:
+            InputError: They differ in lifetimes or channels, or as `Scan.merge`.
+        """
+        if self.channels != other.channels:
+            mine, others = ", ".join(self.channels), ", ".join(other.channels)
+            raise InputError(f"cannot merge scans of different channels: {mine}; {others}")
+        if not np.array_equal(self.lifetimes, other.lifetimes):
+            raise InputError(
+                f"cannot merge scans of different lifetimes: {self.lifetimes}, {other.lifetimes}"
+            )
+        return LifetimeScan(
+            lifetimes=self.lifetimes,
+            scans={
+                channel: tuple(a.merge(b) for a, b in zip(scans, other.scans[channel], strict=True))
+                for channel, scans in self.scans.items()
+            },
+        )
 
     def summary(self) -> str:
         """A few lines a channel for a terminal: best limit, what is flagged and what is missing.
@@ -439,13 +427,6 @@ def _why(scans: tuple[Scan, ...], mass: float) -> str:
     return f"the nearest mass with one is {masses[np.argmin(np.abs(masses - mass))]:.6g} GeV"
 
 
-def _numbered(values: Iterable[Hashable]) -> tuple[npt.NDArray[np.int32], list[Any]]:
-    """The distinct values, and the number of each value among them."""
-    numbers: dict[Hashable, int] = {}
-    found = [numbers.setdefault(value, len(numbers)) for value in values]
-    return np.array(found, dtype=np.int32), list(numbers)
-
-
 def _scan(
     metadata: Mapping[str, Any],
     record: Mapping[str, Any],
@@ -454,14 +435,8 @@ def _scan(
     skipped: Mapping[str, list[float]],
 ) -> Scan:
     """One of the scans in a file: its own record, and its part of the tree."""
-    estimates: dict[str, Any] = {name: part[name] for name in _ESTIMATES}
     return Scan(
-        masses=part["mass_GeV"],
-        **estimates,
-        expected=np.stack([part[name] for name in EXPECTED_COLUMNS], axis=1),
-        valid=part["valid"],
-        warnings=tuple(tuple(texts["warnings"][i]) for i in part["warnings"]),
-        how=tuple(texts["how"][i] for i in part["how"]),
+        **trees.columns_from(part, texts),
         skipped=tuple(Skipped(mass, reason) for reason in skipped for mass in skipped[reason]),
         **{name: typed(metadata, name) for name in _COMMON},
         **{name: typed(record, name) for name in _OF_A_SCAN},
@@ -469,30 +444,3 @@ def _scan(
         toy_excesses=np.array(decoded(record["toy_excesses"])),
         provenance=metadata["provenance"][record["provenance"]],
     )
-
-
-def _read(path: Path) -> tuple[dict[str, str], dict[str, npt.NDArray[Any]]]:
-    """The texts and the branches in a file of `LifetimeScan.to_root`."""
-    import uproot
-
-    try:
-        with path.open("rb") as raw:
-            magic = raw.read(4)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({cause(error)})") from error
-    if magic != b"root":
-        raise InputError(f"{path}: not a ROOT file; give one written by LifetimeScan.to_root")
-    try:
-        with uproot.open(path) as file:
-            names = ("metadata", "texts", "skipped")
-            there = set(file.keys(cycle=False))
-            if not {_TREE, *names} <= there:
-                raise InputError(
-                    f"{path}: not a {_FORMAT_NAME} file; give one written by LifetimeScan.to_root"
-                )
-            return {name: str(file[name]) for name in names}, file[_TREE].arrays(library="np")
-    except InputError:
-        raise
-    except Exception as error:  # uproot raises many kinds for damaged files
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: damaged lifetime scan file ({reason})") from error

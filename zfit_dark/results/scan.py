@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _FORMAT_NAME = "zfit_dark scan"
 _FORMAT_VERSION = 3
+_ROOT_FORMAT_NAME = "zfit_dark scan in ROOT"
+_ROOT_FORMAT_VERSION = 1
 _ABSENT_BEFORE: dict[str, Any] = {
     "observed_error": [],
     "how": [],
@@ -60,7 +62,9 @@ _NUMBERS = ("masses", "expected", *_ESTIMATES)
 _TEXTS = ("warnings", "how")
 _PER_MASS = (*_NUMBERS, "valid", *_TEXTS)
 EXPECTED_COLUMNS = ("expected_m2", "expected_m1", "expected_median", "expected_p1", "expected_p2")
-_SETTINGS_THAT_ONLY_CHOOSE_MASSES = frozenset({"masses", "max_masses"})
+_SETTINGS_THAT_ONLY_CHOOSE_MASSES = frozenset({"masses", "max_masses", "shard"})
+WRONG = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What values of another kind than they should be raise where they are taken for it."""
 _TIE = 1e-6
 """Roots of test statistics that differ by less are equal."""
 _PACKAGES = ("zfit-dark", "zfit", "hepstats", "tensorflow", "numpy", "scipy", "uproot")
@@ -447,7 +451,7 @@ class Scan:
         content |= {name: getattr(self, name) for name in _TEXTS}
         content["largest_excess"] = encoded(self.largest_excess)
         content["toy_excesses"] = encoded(self.toy_excesses.tolist())
-        content["skipped"] = [{"mass": s.mass, "reason": s.reason} for s in self.skipped]
+        content["skipped"] = self._skipped_records()
         write_json(Path(path), content)
 
     @classmethod
@@ -462,7 +466,7 @@ class Scan:
         content = read_json(Path(path))
         check_format(content, where, _FORMAT_NAME, _FORMAT_VERSION, "Scan.to_json")
         with damage_told(where, "scan"):
-            skipped = tuple(Skipped(decoded(s["mass"]), s["reason"]) for s in content["skipped"])
+            skipped = _skipped_from(content["skipped"])
             for name, absent in _ABSENT_BEFORE.items():
                 content.setdefault(name, absent)
             numbers: dict[str, Any] = {name: decoded(content[name]) for name in _NUMBERS}
@@ -479,13 +483,75 @@ class Scan:
                 provenance=content["provenance"],
             )
 
+    def to_root(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to a ROOT file, in one step: a reader never sees half a file.
+
+        `from_root` gives back the same scan, bit for bit. For other tools, the file holds what that
+        of `LifetimeScan.to_root` does:
+
+        - ``limits``: a TTree with one entry a mass and the branches ``mass_GeV``, ``observed``,
+          ``observed_error``, ``expected_m2``, ``expected_m1``, ``expected_median``,
+          ``expected_p1``, ``expected_p2``, ``poi_hat``, ``poi_error``, ``p0``, ``valid``,
+          ``warnings`` and ``how`` (numbers of texts).
+        - ``metadata``: level, method and so on, and where the scan comes from; a text in JSON, as
+          are the next two.
+        - ``texts``: the ``warnings`` and the ``how`` that the tree counts.
+        - ``skipped``: the masses that were not scanned, with the reason of each.
+        - ``zfit_dark_pseudo_data``: there only if the limits come from pseudo-data.
+
+        Raises:
+            InputError: The file cannot be written.
+        """
+        from zfit_dark.results import trees
+
+        branches, texts = trees.branches_of([self])
+        metadata = {
+            "format": f"{_ROOT_FORMAT_NAME} {_ROOT_FORMAT_VERSION}",
+            **{name: getattr(self, name) for name in _COMMON},
+            "largest_excess": encoded(self.largest_excess),
+            "toy_excesses": encoded(self.toy_excesses.tolist()),
+            "provenance": self.provenance,
+        }
+        content = {"metadata": metadata, "texts": texts, "skipped": self._skipped_records()}
+        trees.write(Path(path), branches, content, self.level, pseudo_data=self.pseudo_data)
+
+    @classmethod
+    def from_root(cls, path: str | os.PathLike[str]) -> Scan:
+        """The scan written by `to_root`.
+
+        Raises:
+            InputError: The file is missing, is none of `to_root`, is written in a newer format,
+                or is damaged; the message names the file.
+        """
+        from zfit_dark.results import trees
+
+        where = os.fspath(path)
+        texts, branches = trees.read(Path(path), "scan", "Scan.to_root")
+        with damage_told(where, "scan"):
+            content = {name: json.loads(text) for name, text in texts.items()}
+        common = content["metadata"]
+        check_format(common, where, _ROOT_FORMAT_NAME, _ROOT_FORMAT_VERSION, "Scan.to_root")
+        with damage_told(where, "scan"):
+            return cls(
+                **{name: typed(common, name) for name in _COMMON},
+                **trees.columns_from(branches, content["texts"]),
+                skipped=_skipped_from(content["skipped"]),
+                largest_excess=decoded(common["largest_excess"]),
+                toy_excesses=np.array(decoded(common["toy_excesses"])),
+                provenance=common["provenance"],
+            )
+
+    def _skipped_records(self) -> list[dict[str, Any]]:
+        return [{"mass": s.mass, "reason": s.reason} for s in self.skipped]
+
     def to_pandas(self) -> pandas.DataFrame:
         """All hypotheses in order of mass, also the skipped ones, as a table.
 
         Columns: ``mass_GeV, observed, observed_error, expected_m2, expected_m1, expected_median,
         expected_p1, expected_p2, poi_hat, poi_error, p0, significance, valid, warnings, how``. A
         skipped mass has NaN for all numbers, a missing `valid` (the column is nullable) and the
-        text ``not scanned: <reason>`` in `warnings`.
+        text ``not scanned: <reason>`` in `warnings`. What is common to all masses is in ``attrs``:
+        ``level, method, test_statistic, blind, poi, poi_label, poi_unit, pseudo_data``.
         """
         import pandas as pd
 
@@ -504,6 +570,7 @@ class Scan:
         texts += [f"not scanned: {hypothesis.reason}" for hypothesis in self.skipped]
         frame["warnings"] = pd.array(texts, dtype="str")
         frame["how"] = pd.array([*self.how, *("" for _ in self.skipped)], dtype="str")
+        frame.attrs = {name: getattr(self, name) for name in _COMMON}
         ordered: pandas.DataFrame = frame.sort_values("mass_GeV", ignore_index=True)
         return ordered
 
@@ -922,6 +989,10 @@ def encoded(value: Any) -> Any:
     return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
 
 
+def _skipped_from(records: Iterable[Mapping[str, Any]]) -> tuple[Skipped, ...]:
+    return tuple(Skipped(decoded(record["mass"]), record["reason"]) for record in records)
+
+
 def decoded(value: Any) -> Any:
     """The inverse of `encoded`."""
     if isinstance(value, list):
@@ -964,17 +1035,21 @@ def damage_told(where: str, kind: str) -> Iterator[None]:
         yield
     except KeyError as error:
         raise InputError(f"{where}: damaged {kind} file, {error} is missing") from error
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
+    except WRONG as error:
         raise InputError(f"{where}: damaged {kind} file ({error})") from error
 
 
 def read_json(path: Path) -> Any:
     """The content of a JSON file."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
+        if "\\u" in text:  # may be half a character, which no file can be written with
+            json.dumps(content, ensure_ascii=False).encode()
+        return content
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({cause(error)})") from error
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise InputError(f"{path}: not a JSON file, or a damaged one ({error})") from error
 
 
@@ -1001,16 +1076,35 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def in_one_step(path: Path) -> Iterator[Path]:
-    """A file to write to that becomes `path` at the end: until then the old content stays."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    """A file to write to that becomes `path` at the end: until then the old content stays.
+
+    Raises:
+        InputError: It cannot be written; or something else than a file is there, or one that is
+            read-only, which would be replaced all the same.
+    """
+    target = Path(os.path.realpath(path))  # a link stays one
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    if reason := _in_the_way(target):
+        raise InputError(f"{path}: cannot be written ({reason}); choose another name")
     try:
         yield temporary
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({cause(error)})") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _in_the_way(path: Path) -> str | None:
+    """Why a file must not be replaced; None if there is none, or nothing speaks against it."""
+    if not os.path.exists(path):
+        return None
+    if os.path.isdir(path):
+        return "a folder is in the way"
+    if not os.path.isfile(path):
+        return "it is no regular file"
+    return None if os.access(path, os.W_OK) else "it is there, and read-only"
 
 
 def cause(error: OSError) -> str:

@@ -13,7 +13,8 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from zfit_dark.errors import InputError
-from zfit_dark.searches._numbers import data_file, read_yaml
+from zfit_dark.reading import read_yaml
+from zfit_dark.searches._numbers import data_file
 from zfit_dark.searches._samples import PseudoData, Sample, unknown
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class Search(Protocol):
         checkpoint: str | os.PathLike[str] | None = ...,
         progress: bool = ...,
         executor: Executor | None = ...,
+        shard: tuple[int, int] | None = ...,
     ) -> Scan:
         """The limits."""
 
@@ -181,6 +183,7 @@ class LifetimeSearch(Search, Protocol):
         toys: Toys | None = ...,
         progress: bool = ...,
         executor: Executor | None = ...,
+        shard: tuple[int, int] | None = ...,
         lifetimes: npt.ArrayLike | None = ...,
         parts: str | os.PathLike[str] | None = ...,
     ) -> LifetimeScan:

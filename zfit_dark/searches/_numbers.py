@@ -7,10 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from zfit_dark.errors import InputError
+from zfit_dark.reading import read_yaml
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -150,20 +150,6 @@ def load_numbers(path: Path, form: type[_R]) -> _R:
             what += " (YAML reads 7.72e+8 as a number, 772e6 as text)"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise InputError(f"{path}: {place or 'the file'}: {what}{more}") from error
-
-
-def read_yaml(path: Path) -> Any:
-    """The content of a YAML file.
-
-    Raises:
-        InputError: the file is missing or is no YAML.
-    """
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a YAML file ({' '.join(str(error).split())})") from error
 
 
 def table_of_sources(numbers: Record) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,23 +142,18 @@ def write_pseudo_data(
     Raises:
         InputError: The file cannot be written.
     """
-    import uproot
+    from zfit_dark.results.root_files import new_root_file
 
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with uproot.recreate(temporary) as file:
-            file[_MARK] = json.dumps(dict(record))
-            for mode, branches in trees.items():
-                tree = file.mktree(mode, dict.fromkeys(branches, np.float64))
-                tree.extend(dict(branches))
-        os.replace(temporary, path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({why_not(error)})") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with new_root_file(path) as file:
+        file[_MARK] = json.dumps(dict(record))
+        for mode, branches in trees.items():
+            tree = file.mktree(mode, dict.fromkeys(branches, np.float64))
+            tree.extend(dict(branches))
 
 
 def chosen_modes(modes: Iterable[str] | None, known: Sequence[str]) -> tuple[str, ...]:
@@ -212,10 +205,13 @@ def _mark_in(path: Path) -> dict[str, Any] | None:
     """The record of pseudo-data in a ROOT file, None if it is not marked."""
     import uproot
 
-    with uproot.open(path) as file:
-        if _MARK not in file:
-            return None
-        text = str(file[_MARK])
+    try:
+        with uproot.open(path) as file:
+            if _MARK not in file:
+                return None
+            text = str(file[_MARK])
+    except Exception as error:  # uproot raises many kinds for damaged files
+        raise candidates.damaged(path, error) from error
     try:
         record = json.loads(text)
     except ValueError as error:

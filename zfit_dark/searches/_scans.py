@@ -35,6 +35,7 @@ class Asked:
     progress: bool = True
     checkpoint: str | os.PathLike[str] | None = None
     executor: Executor | None = None
+    shard: tuple[int, int] | None = None
 
     def kept_in(self, folder: Path | None, name: str) -> Asked:
         """The same, with a checkpoint of its own in a folder; without one if there is none."""
@@ -69,6 +70,7 @@ def provenance(
         **{name: getattr(asked, name) for name in ("level", "method", "blind")},
         "toys": None if asked.method == "asymptotic" else asdict(asked.toys),
         **settings,
+        **({} if asked.shard is None else {"shard": list(asked.shard)}),
         **sample.settings,
         "pseudo_data": None if made is None else dict(made),
     }

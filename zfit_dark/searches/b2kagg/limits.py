@@ -153,6 +153,7 @@ def scan(
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = True,
     executor: Executor | None = None,
+    shard: tuple[int, int] | None = None,
     ctau: float = 0.0,
 ) -> Scan:
     """Upper limits on B(B⁺ → K⁺ a) against the mass, by CLs from the simultaneous fit.
@@ -173,6 +174,7 @@ def scan(
         checkpoint: A file that keeps each limit as it is found: the same call goes on from there.
         progress: Show a progress bar.
         executor: Where hypotheses are worked on, see `zfit_dark.scan`.
+        shard: The part of them that is worked on, see `zfit_dark.scan`.
         ctau: Proper decay length of the a in cm, see `likelihood`.
 
     Returns:
@@ -183,7 +185,9 @@ def scan(
     """
     reader = partial(read, seed=seed, inject=inject, cut=cut)
     sample, chosen = sample_of(data, modes, reader)
-    asked = Asked(level, method, blind, toys or Toys(), global_toys, progress, checkpoint, executor)
+    asked = Asked(
+        level, method, blind, toys or Toys(), global_toys, progress, checkpoint, executor, shard
+    )
     return _scanned(sample, chosen, _hypotheses(masses, max_masses), ctau, asked)
 
 
@@ -202,6 +206,7 @@ def scan_lifetimes(
     toys: Toys | None = None,
     progress: bool = True,
     executor: Executor | None = None,
+    shard: tuple[int, int] | None = None,
     lifetimes: npt.ArrayLike | None = None,
     parts: str | os.PathLike[str] | None = None,
 ) -> LifetimeScan:
@@ -221,6 +226,7 @@ def scan_lifetimes(
         toys: How many, and how precise.
         progress: Show a progress bar.
         executor: Where hypotheses are worked on, see `zfit_dark.scan`.
+        shard: The part of them that is worked on, see `zfit_dark.scan`.
         lifetimes: Proper decay lengths in cm; `LIFETIMES` if not given.
         parts: A folder that keeps each limit as it is found, in one file a lifetime: the same
             call goes on from there.
@@ -234,7 +240,9 @@ def scan_lifetimes(
     reader = partial(read, seed=seed, inject=inject, cut=cut)
     sample, chosen = sample_of(data, modes, reader)
     times = LIFETIMES if lifetimes is None else np.unique(np.asarray(lifetimes, np.float64))
-    asked = Asked(level, method, blind, toys or Toys(), progress=progress, executor=executor)
+    asked = Asked(
+        level, method, blind, toys or Toys(), progress=progress, executor=executor, shard=shard
+    )
     folder = None if parts is None else made_folder(Path(parts))
     hypotheses = _hypotheses(masses, max_masses)
     scans = []

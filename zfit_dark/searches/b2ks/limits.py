@@ -166,6 +166,7 @@ def scan(
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = True,
     executor: Executor | None = None,
+    shard: tuple[int, int] | None = None,
     ctau: float = 1.0,
     model: str | None = None,
 ) -> Scan:
@@ -187,6 +188,7 @@ def scan(
         checkpoint: A file that keeps each limit as it is found: the same call goes on from there.
         progress: Show a progress bar.
         executor: Where hypotheses are worked on, see `zfit_dark.scan`.
+        shard: The part of them that is worked on, see `zfit_dark.scan`.
         ctau: Proper decay length of the S in cm.
         model: One of `MODELS`, see `likelihood`.
 
@@ -200,7 +202,7 @@ def scan(
     reader = partial(read, seed=seed, inject=inject, cut=cut)
     sample, chosen = sample_of(data, modes, reader)
     plan = TOYS if toys is None else toys
-    asked = Asked(level, method, blind, plan, global_toys, progress, checkpoint, executor)
+    asked = Asked(level, method, blind, plan, global_toys, progress, checkpoint, executor, shard)
     hypotheses = _hypotheses(chosen, masses, max_masses)
     if model is None:
         _check_single(chosen)
@@ -224,6 +226,7 @@ def scan_lifetimes(
     toys: Toys | None = None,
     progress: bool = True,
     executor: Executor | None = None,
+    shard: tuple[int, int] | None = None,
     lifetimes: npt.ArrayLike | None = None,
     model: str | None = None,
     parts: str | os.PathLike[str] | None = None,
@@ -249,6 +252,7 @@ def scan_lifetimes(
         toys: How many, and how precise.
         progress: Show a progress bar.
         executor: Where hypotheses are worked on, see `zfit_dark.scan`.
+        shard: The part of them that is worked on, see `zfit_dark.scan`.
         lifetimes: Proper decay lengths in cm; `LIFETIMES` if not given.
         model: One of `MODELS`, which ties the channels.
         parts: A folder that keeps each limit as it is found, in one file a channel or lifetime: the
@@ -264,7 +268,7 @@ def scan_lifetimes(
     sample, chosen = sample_of(data, modes, reader)
     times = LIFETIMES if lifetimes is None else np.unique(np.asarray(lifetimes, dtype=np.float64))
     plan = TOYS if toys is None else toys
-    asked = Asked(level, method, blind, plan, progress=progress, executor=executor)
+    asked = Asked(level, method, blind, plan, progress=progress, executor=executor, shard=shard)
     folder = None if parts is None else made_folder(Path(parts))
     if model is not None:
         hypotheses = _hypotheses(chosen, masses, max_masses)

@@ -146,6 +146,7 @@ def scan(
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = True,
     executor: Executor | None = None,
+    shard: tuple[int, int] | None = None,
     ctau: float = 1.0,
     model: str | None = None,
 ) -> Scan:
@@ -167,6 +168,7 @@ def scan(
         checkpoint: A file that keeps each limit as it is found: the same call goes on from there.
         progress: Show a progress bar.
         executor: Where hypotheses are worked on, see `zfit_dark.scan`.
+        shard: The part of them that is worked on, see `zfit_dark.scan`.
         ctau: Proper decay length of the h′ in cm.
         model: See `likelihood`, also for what the limits are on.
 
@@ -180,7 +182,7 @@ def scan(
     reader = partial(read, seed=seed, inject=inject, cut=cut)
     sample, chosen = sample_of(data, modes, reader)
     plan = Toys() if toys is None else toys
-    asked = Asked(level, method, blind, plan, global_toys, progress, checkpoint, executor)
+    asked = Asked(level, method, blind, plan, global_toys, progress, checkpoint, executor, shard)
     hypotheses = _hypotheses(chosen, masses, max_masses)
     found = _best_limits(sample, chosen, _tie(chosen, model), asked, hypotheses)
     return _at_lifetime(found, ctau)
@@ -201,6 +203,7 @@ def scan_lifetimes(
     toys: Toys | None = None,
     progress: bool = True,
     executor: Executor | None = None,
+    shard: tuple[int, int] | None = None,
     lifetimes: npt.ArrayLike | None = None,
     model: str | None = None,
     parts: str | os.PathLike[str] | None = None,
@@ -225,6 +228,7 @@ def scan_lifetimes(
         toys: How many, and how precise.
         progress: Show a progress bar.
         executor: Where hypotheses are worked on, see `zfit_dark.scan`.
+        shard: The part of them that is worked on, see `zfit_dark.scan`.
         lifetimes: Proper decay lengths in cm; `LIFETIMES` if not given.
         model: "scalar" combines the final states; None takes each by itself.
         parts: A folder that keeps each limit as it is found, in one file a final state: the same
@@ -240,7 +244,7 @@ def scan_lifetimes(
     sample, chosen = sample_of(data, modes, reader)
     times = LIFETIMES if lifetimes is None else np.unique(np.asarray(lifetimes, dtype=np.float64))
     plan = Toys() if toys is None else toys
-    asked = Asked(level, method, blind, plan, progress=progress, executor=executor)
+    asked = Asked(level, method, blind, plan, progress=progress, executor=executor, shard=shard)
     folder = None if parts is None else made_folder(Path(parts))
     together = {mode: (mode,) for mode in chosen} if model is None else {model: chosen}
     scans = {}

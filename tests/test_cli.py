@@ -327,9 +327,9 @@ def test_scan_tells_what_it_read_found_and_wrote(
         "trees": None,
         "cut": None,
     }
-    wanted = {"blind": False, "level": 0.9, "masses": None, "max_masses": None, "progress": False}
+    wanted = {"blind": False, "level": 0.9, "masses": None, "max_masses": None, "progress": True}
     wanted |= {"method": "asymptotic", "global_toys": 0, "checkpoint": out / "scan.checkpoint"}
-    wanted |= {"executor": None}
+    wanted |= {"executor": None, "shard": None}
     assert stub.asked["scan"] == wanted
 
 
@@ -352,7 +352,7 @@ def test_options_arrive(stub: SimpleNamespace, tmp_path: Path, capsys: Capture) 
     assert masses == pytest.approx([0.5, 1.0, 1.01, 1.02], abs=1e-4)
     wanted = {"blind": True, "level": 0.95, "max_masses": 7, "progress": False}
     wanted |= {"method": "toys", "global_toys": 30, "checkpoint": tmp_path / "scan.checkpoint"}
-    wanted |= {"executor": None}
+    wanted |= {"executor": None, "shard": None}
     assert stub.asked["scan"] == wanted
     text = "scan b2kagg --data x.root --tree KS=a --tree Kplus=b --branch m --cut m>1 --out"
     assert refused(capsys, *text.split(), tmp_path) == "enough"

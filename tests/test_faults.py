@@ -428,6 +428,8 @@ CODE = {
     "(x := mass) > 1": "'(x := mass)'",
     "abs(mass, out=mass) > 1": "'abs(mass, out=mass)'",
     "mass[0] > mass": "'mass[0]'",
+    "9**9**9 > mass": "'9 ** 9 ** 9'",
+    "mass > 'a' * 9999999999": "'a' * 9999999999",
     "abs(*mass) > 1": "'*mass'",
     "function['abs'](mass) > 1": "function['abs'](mass)",
     "{} == mass": "'{}'",

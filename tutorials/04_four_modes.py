@@ -87,6 +87,7 @@ ax.set(
     xlabel="$m_a$ [GeV]",
     ylabel=r"Median expected 90 % CL limit on $\mathcal{B}(B^+ \to K^+ a)$",
     yscale="log",
+    ylim=(1e-7, 6e-6),
 )
 ax.legend(title="Pseudo-data", ncols=3)
 gain = singles["Kplus"].expected[:, 2] / scan.expected[:, 2] - 1

@@ -525,7 +525,7 @@ def _check_harmless(cut: str, where: str) -> None:
 
 def _harmless(node: ast.AST) -> bool:
     if isinstance(node, ast.BinOp):
-        return isinstance(node.op, _OPERATORS)
+        return isinstance(node.op, _OPERATORS) and not _endless(node)
     if isinstance(node, ast.Call):  # its function is looked up among uproot's own by name
         return isinstance(node.func, ast.Name) and not node.keywords
     if isinstance(node, ast.Attribute):  # a branch with dots in its name
@@ -533,6 +533,15 @@ def _harmless(node: ast.AST) -> bool:
     if isinstance(node, ast.Constant):  # a text: get("name of a branch")
         return isinstance(node.value, int | float | str)
     return isinstance(node, _IN_A_CUT)
+
+
+def _endless(node: ast.BinOp) -> bool:
+    """Whether Python itself would work it out, however large: a power of numbers, 9 * a text."""
+    parts = list(ast.walk(node))
+    if any(isinstance(part, ast.Name) for part in parts):
+        return False
+    texts = [part for part in parts if isinstance(part, ast.Constant) and type(part.value) is str]
+    return bool(texts) or isinstance(node.op, ast.Pow)
 
 
 def _selected(

@@ -16,7 +16,7 @@ P(N <= n | s + b) / P(N <= n | b), which is also the Bayesian limit of a flat pr
 Relative uncertainties of the signal are averaged over: each probability is the mean of those of a
 signal scaled by (1 + u)^theta, with theta normal; q is that of the nominal signal (R. D. Cousins,
 V. L. Highland, Nucl. Instrum. Meth. A 320 (1992) 331). Without background and with no event seen, a
-limit so becomes weaker by the factor 1 + 1.5 u^2 or so. Toys, which profile the nuisances and
+limit so becomes weaker by the factor 1 + u^2 or so. Toys, which profile the nuisances and
 fluctuate what was observed of them, make it *stronger* there: an observation that favours a larger
 signal efficiency counts as more extreme than the data, although they hold no event either way.
 

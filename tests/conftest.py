@@ -20,6 +20,8 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
+collect_ignore_glob = ["reference/*.py"]  # some import ROOT, which is not there
+
 # the same examples in every run, and no clock: a compilation may fall into any example
 settings.register_profile(
     "repeatable",

@@ -26,13 +26,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-import zfit
 from iminuit import Minuit
 from numpy.typing import NDArray
 
 from zfit_dark import asymptotics
 from zfit_dark.asimov import nodes_of, quadrature
 from zfit_dark.errors import InputError
+from zfit_dark.losses import BINNED, check
 from zfit_dark.newton import (
     MAX_ITERATIONS,
     FloatArray,
@@ -44,9 +44,6 @@ from zfit_dark.newton import (
     row_length,
 )
 from zfit_dark.terms import ALONE, Channel, Constraints, Parameters
-
-UNBINNED = (zfit.loss.UnbinnedNLL, zfit.loss.ExtendedUnbinnedNLL)
-BINNED = (zfit.loss.BinnedNLL, zfit.loss.ExtendedBinnedNLL)
 
 ROWS = 8
 """Most fits that one call of a program takes."""
@@ -166,24 +163,14 @@ class CompiledLoss:
         constraints: what is known of the parameters besides the data.
 
     Raises:
-        InputError: if the loss is of another kind, or has nothing to fit.
+        InputError: if the loss is refused by ``losses.check``.
     """
 
     def __init__(self, loss: Any) -> None:
-        if type(loss) not in (*UNBINNED, *BINNED):
-            raise InputError(
-                f"a {type(loss).__name__} cannot be used for a limit: "
-                "give a (extended) unbinned or binned NLL of zfit"
-            )
-        if any(fit_range is not None for fit_range in loss.fit_range or ()):
-            raise InputError(
-                "the loss has a fit_range: restrict the spaces of PDF and data instead"
-            )
+        check(loss)
         self.loss = loss
         self._all = Parameters(loss)
         self.parameters = self._all.floating
-        if not self.parameters:
-            raise InputError("the loss has no floating parameter")
         extended, self.binned = bool(loss.is_extended), type(loss) in BINNED
         self._channels = [Channel(m, extended, self.binned, self._all) for m in loss.model]
         self._counts = not extended

@@ -1,9 +1,9 @@
 """Hypotheses worked on by other processes, of this machine or of others.
 
 A model is sent once to each process, which makes it anew and compiles it once; after that a
-hypothesis is a few bytes to and fro. No process has to be known for that: one that is asked for a
-model that it has not got says so, and is sent it with the next hypothesis, also if it has taken the
-place of one that died.
+hypothesis is a few bytes to and fro, and quick ones go several at a time. No process has to be
+known for that: one that is asked for a model that it has not got says so, and is sent it with the
+hypotheses, also if it has taken the place of one that died.
 """
 
 from __future__ import annotations
@@ -13,9 +13,17 @@ import io
 import multiprocessing
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    wait,
+)
 from dataclasses import replace
 from threading import Lock
+from time import perf_counter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -33,7 +41,13 @@ from zfit_dark.terms import ALONE
 from zfit_dark.toys import make_room
 
 _IN_FLIGHT = 64
-"""Hypotheses that are handed out at a time."""
+"""Tasks that are handed out at a time."""
+
+_TURN = 0.2
+"""Seconds that a task should take: a cluster takes 5 ms to hand one out."""
+
+_MOST = 32
+"""Most hypotheses of a task."""
 
 _models: dict[str, Likelihood] = {}
 """What this process has: the last model that it was sent."""
@@ -46,6 +60,18 @@ _loading = Lock()
 
 class WorkerError(InputError):
     """A process died at work; the limits that it had found before are not lost."""
+
+
+class Turn(NamedTuple):
+    """What a process has done of a task.
+
+    Attributes:
+        limits: at the first masses of the task, at one of them at least.
+        seconds: what that took, without making the model.
+    """
+
+    limits: list[Limit]
+    seconds: float
 
 
 class Job(NamedTuple):
@@ -112,22 +138,29 @@ def limits(work: Job, masses: Sequence[float], executor: Executor) -> Iterator[t
     Raises:
         WorkerError: if a process died and the executor has none in its place.
     """
-    waiting, running = deque(masses), dict[Future[Limit | None], float]()
+    waiting, running = deque(masses), dict[Future[Turn | None], list[float]]()
+    size = 1
 
-    def hand_out(mass: float, model: bytes | None = None) -> None:
-        running[executor.submit(limit_at, mass, work.key, work.question, model)] = mass
+    def hand_out(some: list[float], model: bytes | None = None) -> None:
+        running[executor.submit(limits_at, some, work.key, work.question, model)] = some
 
     try:
         while waiting or running:
             while waiting and len(running) < _IN_FLIGHT:
-                hand_out(waiting.popleft())
+                few = min(size, 1 + len(waiting) // 16)  # so that all are busy to the end
+                hand_out([waiting.popleft() for _ in range(few)])
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                mass, limit = running.pop(future), future.result()
-                if limit is None:
-                    hand_out(mass, work.model)
-                else:
-                    yield mass, limit
-    except BrokenExecutor as error:
+                some, turn = running.pop(future), future.result()
+                if turn is None:
+                    hand_out(some, work.model)
+                    continue
+                done = len(turn.limits)
+                yield from zip(some, turn.limits, strict=False)
+                waiting.extendleft(reversed(some[done:]))
+                size = min(max(1, int(_TURN * done / max(turn.seconds, 1e-9))), _MOST)
+    except Exception as error:
+        if not _of_the_executor(error):
+            raise
         raise WorkerError(
             f"a worker process died ({error}), for want of memory perhaps: take fewer of them; "
             "with a checkpoint the same call goes on where it ended"
@@ -137,8 +170,13 @@ def limits(work: Job, masses: Sequence[float], executor: Executor) -> Iterator[t
             future.cancel()
 
 
-def limit_at(mass: float, key: str, question: bytes, model: bytes | None) -> Limit | None:
-    """The limit at a mass, in a process that works; None if it has to be sent the model first."""
+def limits_at(
+    masses: Sequence[float], key: str, question: bytes, model: bytes | None
+) -> Turn | None:
+    """Limits at masses, in a process that works; None if it has to be sent the model first.
+
+    When the time of a turn is over it leaves the other masses, so that nobody waits for it.
+    """
     with _loading:
         if key not in _models:
             if model is None:
@@ -150,10 +188,21 @@ def limit_at(mass: float, key: str, question: bytes, model: bytes | None) -> Lim
             _ready.clear()
             _ready[question] = _prepared(_models[key], question)
         ours, arguments = _ready[question]
-    with ALONE:
-        ours.move_to(mass)
-        task = asked(ours, None, *arguments)
-    return task()
+    found: list[Limit] = []
+    began = perf_counter()
+    while len(found) < len(masses) and not (found and perf_counter() - began > _TURN):
+        with ALONE:
+            ours.move_to(masses[len(found)])
+            task = asked(ours, None, *arguments)
+        found.append(task())
+    return Turn(found, perf_counter() - began)
+
+
+def _of_the_executor(error: Exception) -> bool:
+    """Whether it is not the work that failed: a pool is broken, or a cluster gave up."""
+    return isinstance(error, BrokenExecutor | CancelledError) or type(error).__module__.startswith(
+        "distributed."
+    )
 
 
 def _loaded(model: bytes) -> Likelihood:

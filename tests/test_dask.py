@@ -1,0 +1,146 @@
+"""Scans on a cluster of dask with two workers, one of which is killed in the middle."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+
+import zfit_dark as zd
+from zfit_dark import workers
+from zfit_dark.checkpoint import masses_done
+from zfit_dark.results import Scan
+
+distributed = pytest.importorskip("distributed")
+
+MASSES = np.linspace(0.3, 2.9, 150)
+
+
+def slowly(mass: float) -> float:
+    """The signal of a coupling, told by somebody who takes his time: others can step in."""
+    time.sleep(0.02)
+    return 2.0 * mass
+
+
+def counting(per_poi: Any = slowly) -> zd.Likelihood:
+    """A likelihood that only counts: nothing is compiled."""
+    shape = zd.SignalShape([0.2, 3.0], {"sigma": [0.01, 0.02]}, source="a test", status="assumed")
+    channel = zd.CountingChannel(
+        "mumu",
+        masses=np.random.default_rng(3).uniform(0.2, 3.0, 60),
+        signal=shape,
+        window=2,
+        sidebands=(4, 20),
+        signal_per_poi=per_poi,
+        limits=(0.2, 3.0),
+    )
+    return zd.Likelihood([channel], poi="sigma_fb")
+
+
+def same(one: Scan, other: Scan) -> None:
+    for name in ("masses", "observed", "expected", "poi_hat", "poi_error", "p0", "valid"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two processes and their client; workers that die are replaced by their nannies."""
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as local,
+        distributed.Client(local) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def executor(cluster: Any) -> Iterator[Executor]:
+    with cluster.get_executor(pure=False) as found:
+        yield found
+
+
+@contextmanager
+def killed_after(masses: int, checkpoint: Path, pid: int) -> Iterator[list[int]]:
+    """Kill a process as soon as so many masses are on record; tells how many there were."""
+    killed: list[int] = []
+    over = Event()
+
+    def wait() -> None:
+        while not over.wait(0.005):
+            done = len(masses_done(checkpoint)) if checkpoint.exists() else 0
+            if done >= masses:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(done)
+                return
+
+    waiting = Thread(target=wait)
+    waiting.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        waiting.join()
+
+
+def pids(cluster: Any) -> list[int]:
+    return sorted(cluster.run(os.getpid).values())
+
+
+def test_a_worker_is_killed_in_the_middle(cluster: Any, executor: Executor, tmp_path: Path) -> None:
+    right = zd.scan(counting(), MASSES, progress=False)
+    kept = tmp_path / "scan.checkpoint"
+    zd.scan(counting(), MASSES[:4], progress=False, executor=executor)  # both have the model
+    before = pids(cluster)
+    with killed_after(5, kept, before[0]) as killed:
+        found = zd.scan(counting(), MASSES, progress=False, executor=executor, checkpoint=kept)
+    assert killed
+    assert killed[0] < MASSES.size
+    same(found, right)
+    cluster.wait_for_workers(2, timeout=60)
+    assert before[0] not in pids(cluster)
+    assert before[1] in pids(cluster)
+
+
+def deadly(mass: float) -> float:
+    """Kills the process that takes it up, if that is one of the cluster."""
+    if mass > 2.0 and multiprocessing.parent_process() is not None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 2.0 * mass
+
+
+def test_a_cluster_that_gives_up_is_told_and_nothing_is_lost(
+    cluster: Any, executor: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask refuses work that has killed too many of those who took it up."""
+    monkeypatch.setattr(cluster.cluster.scheduler, "allowed_failures", 0)
+    kept = tmp_path / "scan.checkpoint"
+    with pytest.raises(workers.WorkerError, match=r"a worker process died .*take fewer of them"):
+        zd.scan(counting(deadly), MASSES, progress=False, executor=executor, checkpoint=kept)
+    assert 0 < len(masses_done(kept)) < MASSES.size
+    cluster.wait_for_workers(2, timeout=60)
+
+
+@pytest.mark.slow
+def test_a_compiled_scan_with_a_worker_killed(
+    cluster: Any, executor: Executor, tmp_path: Path
+) -> None:
+    import two_channels
+
+    model, masses = two_channels.likelihood(), np.linspace(0.35, 1.9, 300)
+    kept = tmp_path / "scan.checkpoint"
+    zd.scan(model, masses[:2], progress=False, executor=executor)
+    with killed_after(5, kept, pids(cluster)[0]) as killed:
+        found = zd.scan(model, masses, progress=False, executor=executor, checkpoint=kept)
+    assert killed
+    same(found, zd.scan(model, masses, progress=False))

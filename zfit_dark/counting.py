@@ -79,6 +79,7 @@ _TINY = 1e-150
 _FEW = 5_000
 _STEPS = 32, 256
 _SCANNED = 3e6
+_AT_ONCE = 1 << 16  # probabilities; so many stay in the cache
 _ZOOM = 8
 _NODES = 7
 _HALVINGS = 12
@@ -213,7 +214,7 @@ def cls(counts: Sequence[Count], poi: float, uncertainties: ArrayLike = (), seed
         sums = _Sums(counts, poi, scales)
     except _TooManyError:
         sums = _Sums(counts, poi, scales, draws=_DRAWS, seed=seed)
-    return float(sums.cls(poi)[-1])
+    return float(sums.cls(poi)[0, -1])
 
 
 def exact_limit(
@@ -268,11 +269,10 @@ def _carefully(sums: _Sums, alpha: float, high: float) -> list[float]:
     # the more outcomes, the smaller the jumps
     steps = int(np.clip(_SCANNED / sums.without.size, *_STEPS))
     grid = np.linspace(0.0, high, steps + 1)
-    values = np.array([np.ones(len(BANDS) + 1), *(sums.cls(mu) for mu in grid[1:])])
-    limits = []
-    for i, of_one in enumerate(values.T):
-        last = int(np.flatnonzero(of_one >= alpha)[-1])
-        limits.append(sums.last_above(alpha, i, float(grid[last]), float(grid[last + 1])))
+    reached = sums.cls(grid[1:]) >= alpha
+    # CLs is 1 at 0
+    last = np.array([np.flatnonzero([True, *of_one])[-1] for of_one in reached.T])
+    limits: list[float] = sums.last_above(alpha, grid[last], grid[last + 1]).tolist()
     return limits
 
 
@@ -281,7 +281,7 @@ def _quickly(sums: _Sums, alpha: float, high: float) -> list[float]:
 
     @cache
     def at(mu: float) -> FloatArray:
-        return sums.cls(mu) if mu > 0 else np.ones(len(BANDS) + 1)
+        return sums.cls(mu)[0] if mu > 0 else np.ones(len(BANDS) + 1)
 
     def limit(i: int) -> float:
         low, up = 0.0, high
@@ -371,7 +371,10 @@ class _Sums:
         self.lowest = _nll(counts, outcomes, self.best)
         self.data_best = _best(counts, self.data)
         self.data_lowest = _nll(counts, self.data, self.data_best)
-        self.without = self._chances(0.0)
+        self.without = self._chances(np.zeros(1))[0]
+        common, private = self.scales
+        each = self.without.size * common[0].size * max(part.size for part, _ in private)
+        self._at_once = max(1, _AT_ONCE // each)
 
     def _select(self, cut: float, most: int) -> None:
         """All outcomes that matter; that they do at a few mu is checked at others."""
@@ -381,7 +384,9 @@ class _Sums:
             # the counts of each channel alone, and which of them each outcome has
             self._put(*_outcomes(self.counts, grid, self.scales, cut, most))
             between = 0.5 * (grid[1:] + grid[:-1])
-            missing = max(1 - float(self._chances(mu).sum()) for mu in (*between, self.highest))
+            missing = max(
+                1 - float(self._chances(np.array([mu])).sum()) for mu in (*between, self.highest)
+            )
             if missing <= max(cut, _ROUNDING):
                 return
             steps, cut = 2 * steps, cut / 4
@@ -405,7 +410,7 @@ class _Sums:
             for (n, m), i, nm in zip(tables, rows, self.data, strict=True):
                 mixture = mixture * (_chance(n, nm[0]) * _chance(m, nm[1]))[i]
             for mu in grid:
-                mixture = mixture + self._chances(mu)
+                mixture = mixture + self._chances(np.array([mu]))[0]
             self.importance = self.times * (steps + 1) / (draws * mixture)
             if min(self._effective(mu) for mu in 0.5 * (grid[1:] + grid[:-1])) >= wanted:
                 return
@@ -443,7 +448,7 @@ class _Sums:
 
     def _effective(self, mu: float) -> float:
         """Number of draws of the same weight that would tell as much about mu."""
-        weight = self._chances(mu)
+        (weight,) = self._chances(np.array([mu]))
         squares = float((weight**2 / self.times).sum())
         return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
 
@@ -451,51 +456,81 @@ class _Sums:
         self.tables, self.rows = tables, rows
         self.axes = [[np.unique(x, return_inverse=True) for x in table] for table in tables]
 
-    def cls(self, mu: float) -> FloatArray:
-        """Quantiles of CLs without signal, smallest limit first, and CLs of the data."""
+    def cls(self, mu: ArrayLike) -> FloatArray:
+        """Quantiles of CLs without signal, smallest limit first, and CLs of the data.
+
+        Args:
+            mu: one or many, positive.
+
+        Returns:
+            Of shape (number of mu, 6).
+        """
+        points, n = np.atleast_1d(np.asarray(mu, float)), self._at_once
+        return np.concatenate([self._cls(points[k : k + n]) for k in range(0, points.size, n)])
+
+    def _cls(self, mu: FloatArray) -> FloatArray:
         q, signal, without = self._q(mu), self._chances(mu), self.without
         inside = self._inside(q, mu)
-        chance = without.sum(where=inside)
-        if not chance > 0:
+        chance = np.where(inside, without, 0.0).sum(axis=1)
+        if not (chance > 0).all():
             raise InputError("the counts are impossible without signal: check the backgrounds")
-        observed = signal.sum(where=inside) / chance
+        observed = np.where(inside, signal, 0.0).sum(axis=1) / chance
         # the rest would only take time to sort: all of it together is no more than 2e-12
-        some = np.maximum(signal, without) > 1e-12 / q.size
-        q, signal, without = (x[some] for x in (q, signal, without))
-        order = np.argsort(-q)
-        q, signal, without = (x[order] for x in (q, signal, without))
-        last = np.searchsorted(-q, _TIE - q, side="right") - 1
-        ratio = signal.cumsum()[last] / without.cumsum()[last]
-        order = np.argsort(ratio, kind="stable")  # quick, as it all but falls with q
-        sums = without[order].cumsum()
+        some = np.maximum(signal.max(axis=0), without) > 1e-12 / without.size
+        order = np.argsort(-q[:, some], axis=1)
+        q, signal = (np.take_along_axis(x[:, some], order, axis=1) for x in (q, signal))
+        without = without[some][order]
+        last = np.stack([np.searchsorted(-of_one, _TIE - of_one, side="right") for of_one in q]) - 1
+        above = np.take_along_axis(signal.cumsum(axis=1), last, axis=1)
+        ratio = above / np.take_along_axis(without.cumsum(axis=1), last, axis=1)
+        order = np.argsort(ratio, axis=1, kind="stable")  # quick, as it all but falls with q
+        sums = np.take_along_axis(without, order, axis=1).cumsum(axis=1)
         # drawn ones add up to one only on average
-        at = np.searchsorted(sums, ndtr(BANDS) * sums[-1])
-        return np.append(ratio[order][at], observed)
+        at = np.stack([np.searchsorted(of_one, ndtr(BANDS) * of_one[-1]) for of_one in sums])
+        quantiles = np.take_along_axis(np.take_along_axis(ratio, order, axis=1), at, axis=1)
+        return np.column_stack([quantiles, observed])
 
     def tails(self, mu: float) -> tuple[float, float]:
         """Probability of a likelihood ratio as large as that of the data, with mu and without."""
-        inside = self._inside(self._q(mu), mu)
-        signal = self._chances(mu)
+        (inside,), (signal,) = self._inside(self._q(at := np.array([mu])), at), self._chances(at)
         return float(signal.sum(where=inside)), float(self.without.sum(where=inside))
 
     def error(self, mu: float, alpha: float) -> float:
         """Standard deviation of a mu where CLs is alpha: 0 if nothing was drawn."""
         if not self.times.ndim:
             return 0.0
-        inside = self._inside(self._q(mu), mu)
-        parts = np.where(inside, self._chances(mu) - alpha * self.without, 0.0)
+        (inside,), (signal,) = self._inside(self._q(at := np.array([mu])), at), self._chances(at)
+        parts = np.where(inside, signal - alpha * self.without, 0.0)
         spread = sqrt(max(0.0, (parts**2 / self.times).sum() - parts.sum() ** 2 / self.times.sum()))
         step = 0.05 * mu
         above, below = (np.dot(self.tails(at), (1, -alpha)) for at in (mu + step, mu - step))
         slope = abs(above - below) / (2 * step)
         return float(spread / slope) if slope > 0 else inf
 
-    def last_above(self, alpha: float, i: int, low: float, high: float) -> float:
-        """Where, from above, CLs (the i-th of what ``cls`` gives) first reaches alpha."""
-        while high - low > _PRECISION * high:
-            points = np.linspace(low, high, _ZOOM + 1)
-            last = next((k for k in range(_ZOOM - 1, 0, -1) if self.cls(points[k])[i] >= alpha), 0)
-            low, high = float(points[last]), float(points[last + 1])
+    def last_above(self, alpha: float, low: FloatArray, high: FloatArray) -> FloatArray:
+        """Where, from above, what ``cls`` gives first reaches alpha, each in its own bracket.
+
+        Args:
+            alpha: one minus the confidence level.
+            low: lower ends, shape (6,), where it is reached.
+            high: upper ends, where it is not.
+        """
+        low, high = low.copy(), high.copy()
+        while (wide := np.flatnonzero(high - low > _PRECISION * high)).size:
+            points = np.linspace(low[wide], high[wide], _ZOOM + 1)
+            last = np.zeros(wide.size, int)
+            first = _ZOOM  # of the points that were looked at
+            while first > 1 and (left := np.flatnonzero(last == 0)).size:
+                end, first = first, max(1, first - max(1, self._at_once // left.size))
+                values = self.cls(points[first:end, left].ravel())
+                values = values.reshape(end - first, left.size, -1)[:, range(left.size), wide[left]]
+                reached = np.vstack([np.zeros(left.size, bool), values >= alpha])
+                highest = end - first - reached[::-1].argmax(axis=0)
+                last[left] = np.where(reached.any(axis=0), first + highest - 1, 0)
+            low[wide], high[wide] = (
+                points[last, range(wide.size)],
+                points[last + 1, range(wide.size)],
+            )
         return low
 
     def p0(self) -> float:
@@ -503,51 +538,54 @@ class _Sums:
         if not self.data_best > 0:
             return 1.0
         q0_data = 2 * (_nll(self.counts, self.data, 0.0) - self.data_lowest)
-        q0 = np.where(self.best > 0, self._ratio(0.0), 0.0)
+        q0 = np.where(self.best > 0, self._ratio(np.zeros(1))[0], 0.0)
         return float(self.without.sum(where=q0 >= q0_data - _TIE))
 
-    def _inside(self, q: FloatArray, mu: float) -> NDArray[np.bool_]:
+    # what follows takes many mu, and has a row for each
+
+    def _inside(self, q: FloatArray, mu: FloatArray) -> NDArray[np.bool_]:
         """Which outcomes have a likelihood ratio as large as that of the data."""
-        q_data = 2 * (float(_nll(self.counts, self.data, mu)) - float(self.data_lowest))
-        inside: NDArray[np.bool_] = q >= (q_data if self.data_best < mu else 0.0) - _TIE
+        q_data = 2 * (_nll(self.counts, self.data, mu) - self.data_lowest)
+        inside: NDArray[np.bool_] = q >= np.where(self.data_best < mu, q_data, 0.0)[:, None] - _TIE
         return inside
 
-    def _q(self, mu: float) -> FloatArray:
-        return np.where(self.best < mu, np.maximum(self._ratio(mu), 0.0), 0.0)
+    def _q(self, mu: FloatArray) -> FloatArray:
+        return np.where(self.best < mu[:, None], np.maximum(self._ratio(mu), 0.0), 0.0)
 
-    def _ratio(self, mu: float) -> FloatArray:
+    def _ratio(self, mu: FloatArray) -> FloatArray:
         """Twice the logarithm of the likelihood ratio of the best fit to mu, of each outcome."""
         nll = np.zeros(())
         for count, table, i in zip(self.counts, self.tables, self.rows, strict=True):
-            nll = nll + _nll([count], [table], mu)[i]
+            nll = nll + _nll([count], [table], mu[:, None])[:, i]
         return 2 * (nll - self.lowest)
 
-    def _chances(self, mu: float) -> FloatArray:
+    def _chances(self, mu: FloatArray) -> FloatArray:
         """Probability of each outcome at mu, with the backgrounds that fit the data best there.
 
         Drawn outcomes are weighted.
         """
         share, factors = self.scales.common
-        if mu == 0:
+        if not mu.any():
             share, factors = np.ones(1), factors[:1]
         channels = [self._of_channel(c, mu, factors[:, c]) for c in range(len(self.counts))]
         total = np.zeros(())
         for k, part in enumerate(share):
-            chances = np.array(part)
+            chances = np.full((mu.size, 1), part)
             for alone, i in zip(channels, self.rows, strict=True):
-                chances = chances * alone[k][i]
+                chances = chances * alone[:, k, i]
             total = total + chances
         return total * self.importance
 
-    def _of_channel(self, c: int, mu: float, factors: FloatArray) -> FloatArray:
+    def _of_channel(self, c: int, mu: FloatArray, factors: FloatArray) -> FloatArray:
         """Probabilities of the counts of one channel, for each common factor of its signal."""
         part, own = self.scales.private[c]
         (on_axis, i), (off_axis, j) = self.axes[c]
-        on, off = _scaled(self.counts[c], *self.data[c], mu, np.multiply.outer(factors, own))
+        scaled = np.multiply.outer(factors, own)
+        on, off = _scaled(self.counts[c], *self.data[c], mu[:, None, None], scaled)
         ons, offs = _chance(on_axis, on[..., None]), _chance(off_axis, off[..., None])
         total = np.zeros(())
         for k, weight in enumerate(part):
-            total = total + weight * ons[:, k, i] * offs[:, k, j]
+            total = total + weight * ons[:, :, k, i] * offs[:, :, k, j]
         return total
 
 
@@ -719,7 +757,7 @@ def _rates(
 
 
 def _scaled(
-    count: Count, n: FloatArray, m: FloatArray, mu: float, factor: FloatArray
+    count: Count, n: FloatArray, m: FloatArray, mu: FloatArray | float, factor: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Expected events, on and off, if the signal is larger by a factor than the fit assumes."""
     on, off = _rates(count, n, m, mu)

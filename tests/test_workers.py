@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -31,6 +31,7 @@ def per_poi(mass: float, slope: float = 2.0) -> float:
     return slope * mass
 
 
+@cache
 def counting(slope: float = 2.0) -> zd.Likelihood:
     """A likelihood that only counts: nothing is compiled."""
     shape = zd.SignalShape([0.2, 3.0], {"sigma": [0.01, 0.02]}, source="a test", status="assumed")

@@ -17,7 +17,9 @@ gives densities and "hessian" second derivatives.
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -742,6 +744,7 @@ class CompiledLoss:
                 _WITH_ARGUMENTS[len(sizes)](traced), jit_compile=self._by_xla, autograph=False
             ).get_concrete_function(*signature)
         program(*[tf.zeros(size, tf.float64) for size in sizes])
+        _give_back_memory()
         return program
 
     def _expected_program(
@@ -1046,6 +1049,13 @@ class CompiledLoss:
 def _gram(basis: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Weighted products of all pairs of rows; a product of matrices so flat is slow in XLA."""
     return tf.stack([tf.linalg.matvec(basis, weights * row) for row in tf.unstack(basis)])
+
+
+def _give_back_memory() -> None:
+    """The allocator keeps the half gigabyte that a large program took to compile."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:  # there is none outside glibc
+        trim(0)
 
 
 @contextmanager

@@ -17,8 +17,9 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import ndtr, ndtri
 from scipy.stats import norm, poisson
 
-from zfit_dark import counting
 from zfit_dark.counting import Count, cls, exact_limit
+from zfit_dark.counting.counts import best_fit, data_of, nll
+from zfit_dark.counting.sums import Sums, scales_of
 from zfit_dark.errors import InputError
 
 slowly = settings(max_examples=6, deadline=None, derandomize=True)
@@ -174,7 +175,7 @@ def poisson_chance(k: int, rate: float) -> float:
     ids=["sideband", "none on", "none off", "leak", "error", "two known", "mixed"],
 )
 def test_sums_agree_with_plain_loops(counts: list[Count], mu: float, reach: int) -> None:
-    found = counting._Sums(counts, mu).cls(mu)[0]
+    found = Sums(counts, mu).cls(mu)[0]
     slow = slow_cls(counts, mu, reach)
     assert (found[5], found[1], found[3]) == pytest.approx(slow, rel=3e-6)
     assert cls(counts, mu) == found[5]
@@ -182,9 +183,9 @@ def test_sums_agree_with_plain_loops(counts: list[Count], mu: float, reach: int)
 
 def ratio_of_data(counts: list[Count], mu: float) -> float:
     """Twice the logarithm of the likelihood ratio of the best fit with mu >= 0 to mu."""
-    data = counting._data(counts)
-    best = counting._best(counts, data)
-    return float(2 * (counting._nll(counts, data, mu) - counting._nll(counts, data, best)))
+    data = data_of(counts)
+    best = best_fit(counts, data)
+    return float(2 * (nll(counts, data, mu) - nll(counts, data, best)))
 
 
 def test_best_fits_of_random_counts_agree_with_scipy() -> None:
@@ -196,7 +197,7 @@ def test_best_fits_of_random_counts_agree_with_scipy() -> None:
         ]
         data = [(c.on, c.off or 0.0) for c in counts]
         mu = float(rng.uniform(0.5, 12))
-        q = ratio_of_data(counts, mu) if counting._best(counts, counting._data(counts)) < mu else 0
+        q = ratio_of_data(counts, mu) if best_fit(counts, data_of(counts)) < mu else 0
         assert q == pytest.approx(slow_q(counts, data, mu), abs=1e-7)
 
 
@@ -239,7 +240,7 @@ def test_likelihood_ratio_of_no_signal_is_that_of_li_and_ma(on: int, off: int, t
 
 @pytest.mark.parametrize(("on", "off", "tau"), [(230, 400, 2.0), (150, 480, 4.0), (195, 330, 2.0)])
 def test_p0_is_near_the_normal_tail_where_counts_are_large(on: int, off: int, tau: float) -> None:
-    p0 = counting._Sums([Count(on, 1.0, off=off, tau=tau)], 1.0).p0()
+    p0 = Sums([Count(on, 1.0, off=off, tau=tau)], 1.0).p0()
     assert -ndtri(p0) == pytest.approx(li_ma(on, off, tau), abs=0.03)
 
 
@@ -301,7 +302,7 @@ def test_a_precise_sideband_is_nearly_a_known_background() -> None:
 )
 def test_the_limit_is_the_last_value_that_is_not_excluded(counts: list[Count]) -> None:
     limit = exact_limit(counts)
-    sums = counting._Sums(counts, 2 * limit.expected[-1])
+    sums = Sums(counts, 2 * limit.expected[-1])
     for index, value in enumerate([*limit.expected, limit.observed]):
         assert sums.cls(value)[0, index] >= 0.05 * (1 - 1e-6)
         beyond = np.linspace(value * (1 + 1e-6), 2 * value, 200)
@@ -312,24 +313,24 @@ def test_a_limit_at_a_jump_is_on_its_far_side() -> None:
     """CLs rises between two of its crossings of alpha here; bisection alone finds the first."""
     counts = [Count(5, 1.0, off=0, tau=1.0, off_per_poi=0.1)]
     limit = exact_limit(counts).expected[2]
-    sums = counting._Sums(counts, 1.5 * limit)
+    sums = Sums(counts, 1.5 * limit)
     median = sums.cls(np.linspace(0.5 * limit, limit, 100))[:, 2]
     assert median.min() < 0.05 <= median[-1] * (1 + 1e-6)
 
 
 def test_what_the_sums_leave_out_is_negligible(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = [Count(4, 1.0, off=9, tau=3.0, off_per_poi=0.3), Count(1, 0.5, background=0.8)]
-    sums, limit = counting._Sums(counts, 9.0), exact_limit(counts)
+    sums, limit = Sums(counts, 9.0), exact_limit(counts)
     assert (abs(sums._chances(np.array([0.0, 2.0, 9.0])).sum(axis=1) - 1) < 1e-10).all()
-    monkeypatch.setattr(counting, "_NEGLECTED", 1e-13)
-    wider = counting._Sums(counts, 9.0)
+    monkeypatch.setattr("zfit_dark.counting.sums._NEGLECTED", 1e-13)
+    wider = Sums(counts, 9.0)
     assert wider.without.size > 1.2 * sums.without.size
     assert exact_limit(counts).observed == pytest.approx(limit.observed, rel=1e-7)
     assert wider.p0() == pytest.approx(sums.p0(), rel=1e-8)
 
 
 def test_a_sideband_whose_rate_falls_and_rises_is_covered() -> None:
-    sums = counting._Sums([Count(60, 1.0, off=60, tau=1.0, off_per_poi=0.5)], 150.0)
+    sums = Sums([Count(60, 1.0, off=60, tau=1.0, off_per_poi=0.5)], 150.0)
     assert (abs(sums._chances(np.array([0.0, 90.0, 150.0])).sum(axis=1) - 1) < 1e-9).all()
 
 
@@ -503,11 +504,11 @@ def test_three_sidebands_agree_with_brute_force(
     counts: list[Count], sizes: list[list[float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CLs of the data at the limit is 0.05 on its near side, and smaller on its far side."""
-    monkeypatch.setattr(counting, "MOST_OUTCOMES", 1_000_000)
+    monkeypatch.setattr("zfit_dark.counting.sums.MOST_OUTCOMES", 1_000_000)
     limit = exact_limit(counts, 0.95, sizes)
     assert limit.error == 0
     observed, m1, p1 = brute_force(counts, 3.0, 15, 9, sizes)
-    sums = counting._Sums(counts, 3.0, counting._scales(sizes, 3))
+    sums = Sums(counts, 3.0, scales_of(sizes, 3))
     (found,) = sums.cls(3.0)
     assert (found[5], found[1], found[3]) == pytest.approx((observed, m1, p1), rel=1e-4)
     near, far = (
@@ -519,14 +520,16 @@ def test_three_sidebands_agree_with_brute_force(
 def test_the_quick_search_finds_what_the_careful_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = [Count(1, 0.5, off=1, tau=1.0), Count(0, 0.4, background=0.3)]
     for uncertainties in ([], [[0.1, 0.1]]):
-        monkeypatch.setattr(counting, "_FEW", 100_000)
+        monkeypatch.setattr("zfit_dark.counting.limits._FEW", 100_000)
         careful = exact_limit(counts, 0.95, uncertainties)
-        monkeypatch.setattr(counting, "_FEW", 1)
+        monkeypatch.setattr("zfit_dark.counting.limits._FEW", 1)
         quick = exact_limit(counts, 0.95, uncertainties)
         assert quick.observed == pytest.approx(careful.observed, rel=2e-7)
         assert quick.expected == pytest.approx(careful.expected, rel=2e-7)
-        monkeypatch.setattr(counting, "_strict_cut", lambda counts: 1e-250)  # too many, then
-        monkeypatch.setattr(counting, "MOST_OUTCOMES", 10_000)
+        for module in ("limits", "sums"):  # too many, then
+            name = f"zfit_dark.counting.{module}.strict_cut"
+            monkeypatch.setattr(name, lambda counts: 1e-250)
+        monkeypatch.setattr("zfit_dark.counting.sums.MOST_OUTCOMES", 10_000)
         loose = exact_limit(counts, 0.95, uncertainties)
         monkeypatch.undo()
         assert loose.error == 0
@@ -542,9 +545,9 @@ def test_drawn_outcomes_give_the_limit_within_its_error(
     0.3 ... 2.4 with 5e-5; CLs jumps, so pulls are not quite normal."""
     counts = [Count(1, 0.5, off=3, tau=2.0), Count(0, 0.4, background=0.2)]
     sums = exact_limit(counts, 0.95, uncertainties)
-    monkeypatch.setattr(counting, "_FEW", 1)
-    monkeypatch.setattr(counting, "MOST_OUTCOMES", 1)
-    monkeypatch.setattr(counting, "_DRAWS", 20_000)
+    monkeypatch.setattr("zfit_dark.counting.limits._FEW", 1)
+    monkeypatch.setattr("zfit_dark.counting.sums.MOST_OUTCOMES", 1)
+    monkeypatch.setattr("zfit_dark.counting.limits._DRAWS", 20_000)
     drawn = [exact_limit(counts, 0.95, uncertainties, seed) for seed in range(30)]
     errors = np.array([each.error for each in drawn])
     assert errors.min() > 0
@@ -564,8 +567,8 @@ def test_drawn_outcomes_describe_data_that_are_improbable(monkeypatch: pytest.Mo
     for counts in ([Count(25, 1.0, background=5.0)], [Count(1, 1.0, off=80, tau=8.0)]):
         monkeypatch.undo()
         sums = exact_limit(counts)
-        monkeypatch.setattr(counting, "_FEW", 1)
-        monkeypatch.setattr(counting, "MOST_OUTCOMES", 1)
+        monkeypatch.setattr("zfit_dark.counting.limits._FEW", 1)
+        monkeypatch.setattr("zfit_dark.counting.sums.MOST_OUTCOMES", 1)
         drawn = exact_limit(counts)
         assert drawn.observed == pytest.approx(sums.observed, abs=5 * drawn.error)
         assert 0 < drawn.error < 0.02 * sums.observed

@@ -43,23 +43,14 @@ _ROUNDING = 1e-11
 # have the same q but for rounding, of 1e-11 at most. To take two as equal that are not is harmless:
 # their q, functions of mu, cross, so it moves the limit by 1e-8 of the error of mu or so.
 _TIE = 1e-8
-
 _AT_ONCE = 1 << 16  # probabilities; so many stay in the cache
-
 PRECISION = 1e-7
-
 ZOOM = 8
-
 _NODES = 7
-
 _HALVINGS = 12
-
 _GRID = 7
-
 _DENSITY = 1_000  # combinations of counts, most of them improbable, for each that matters
-
 _REFINED = 3
-
 _ENOUGH = 0.01  # effective number of draws, as a part of them
 
 

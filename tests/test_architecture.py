@@ -18,6 +18,7 @@ PACKAGE = ROOT / "zfit_dark"
 ROOMS = (
     "errors",
     "reading",
+    "numbers",
     "kinematics",
     "counting",
     "theory",
@@ -61,6 +62,7 @@ ROOMS = (
 # rooms that may import less of the package than stands below them
 ONLY_FROM = {
     "reading": {"errors"},
+    "numbers": {"errors", "reading"},
     "kinematics": {"errors"},
     "counting": {"errors"},
     "theory": {"errors", "kinematics"},
@@ -85,6 +87,7 @@ ONLY_FROM = {
 FLOOR = {
     "errors": set(),
     "reading": {"yaml"},
+    "numbers": {"pydantic"},
     "kinematics": {"numpy", "particle"},
     "counting": {"numpy", "scipy"},
     "theory": {"numpy", "scipy", "yaml"},
@@ -192,6 +195,19 @@ def test_what_is_imported_is_declared() -> None:
     used = set().union(*(packages_imported(p.read_text(encoding="utf-8")) for p in MODULES))
     extras = {"PIL", "alpaca", "distributed", "hepdata_lib", "hepdata_validator", "plotly"}
     assert used - extras <= declared
+
+
+def test_lowest_versions_are_those_of_the_project() -> None:
+    tomllib = pytest.importorskip("tomllib")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    itself, *tested = extras["test"]
+    for extra in re.findall(r"\w+", itself.partition("[")[2]):
+        tested += extras[extra]
+    lowest = {line.replace(">=", "==") for line in [*project["dependencies"], *tested]}
+    header, *pins = (ROOT / "tests" / "lowest.txt").read_text(encoding="utf-8").splitlines()
+    assert header.startswith("#")
+    assert set(pins) == lowest
 
 
 def repository_texts() -> dict[str, str]:

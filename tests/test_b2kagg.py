@@ -16,9 +16,9 @@ from scipy.interpolate import BPoly, pchip_interpolate
 from scipy.stats import kstest, norm, poisson
 
 from zfit_dark.errors import InputError
+from zfit_dark.numbers import data_file, load_numbers
 from zfit_dark.results import Limit, Scan
 from zfit_dark.searches import Sample, b2kagg
-from zfit_dark.searches._numbers import data_file, load_numbers
 from zfit_dark.searches.b2kagg import samples
 
 MODES = ("Kplus", "KS", "Kst0", "Kstplus")

@@ -617,6 +617,37 @@ def test_limits_do_not_depend_on_the_clock(tmp_path: Path, monkeypatch: pytest.M
     assert next(ticks) < 0
 
 
+# -- what controls a terminal ---------------------------------------------------------------
+
+CONTROL = "\x1b[2J\r\x07\x9b1m\u202e"  # clears the screen, rings, writes backwards
+TOLD = r"\x1b[2J\r\x07\x9b1m\u202e"
+
+
+def test_a_file_does_not_control_the_terminal(
+    tmp_path: Path, capsys: Capture, refusal: Callable[..., str]
+) -> None:
+    """Names of branches, trees and files, and texts in YAML, are shown with the signs told."""
+    data = write(tmp_path / "named.root", **{f"M{CONTROL}": MASSES})
+    with uproot.update(data) as file:
+        file.mktree(f"other{CONTROL}", {"mass": np.float64}).extend({"mass": MASSES})
+    told = refusal(data, "--branch", "M")
+    assert told == f"{data}:Kplus: no branch 'M'; the branches are M{TOLD}, mass"
+    path = tmp_path / f"events{CONTROL}.root"
+    assert refusal(path) == f"{tmp_path}/events{TOLD}.root: no such file; check the path"
+    text = f'source: "{TOLD}"\nstatus: assumed\nmass: [1.0, 2.0]\nwidth: [1.0, 2.0]\n'
+    (tmp_path / "shape.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as error:
+        zd.SignalShape.from_yaml(tmp_path / "shape.yaml")
+    assert CONTROL in str(error.value)
+    assert cli._refuse(str(error.value)) == 2
+    assert f"signal shape ({TOLD}): " in capsys.readouterr().err
+    command = ["scan", "b2kagg", "--data", str(data), "--out", str(tmp_path), "--modes", "Kplus"]
+    assert cli.main([*command, "--method", "guess"]) == 2
+    printed = capsys.readouterr().out
+    assert f"not read, as no channel uses it: other{TOLD} ({data})" in printed
+    assert all(line.isprintable() for line in printed.split("\n"))
+
+
 # -- languages and homes --------------------------------------------------------------------
 
 ELSEWHERE = """
@@ -626,14 +657,14 @@ locale.setlocale(locale.LC_ALL, "")
 print(locale.localeconv()["decimal_point"], sys.stdout.encoding, Path("~").expanduser())
 from zfit_dark import cli
 from zfit_dark.results import Scan
-from zfit_dark.searches import _numbers
+from zfit_dark import numbers
 # more
 scan = Scan.from_json("scan.json")
 scan.to_csv("again.csv")
 scan.to_json("again.json")
 assert Path("again.csv").read_bytes() == Path("scan.csv").read_bytes()
 assert Path("again.json").read_bytes() == Path("scan.json").read_bytes()
-assert _numbers.read_yaml(Path("shape.yaml"))["source"] == "\\u039c\\u00fcller"
+assert numbers.read_yaml(Path("shape.yaml"))["source"] == "\\u039c\\u00fcller"
 status = cli.main(["plot", "scan.json", "--out", os.fsdecode(b"\\xce\\x9c\\xc3\\xbc")])
 print(scan.poi_label)
 sys.exit(status)

@@ -34,9 +34,9 @@ from test_results import make_blind_scan, make_scan
 import zfit_dark as zd
 from zfit_dark import checkpoint, cli, literature, searches
 from zfit_dark.errors import InputError
+from zfit_dark.numbers import data_file, load_numbers, table_of_sources
 from zfit_dark.report import figures
 from zfit_dark.results import LifetimeScan, Projection, Scan
-from zfit_dark.searches._numbers import data_file, load_numbers, table_of_sources
 
 Tried = Callable[[st.SearchStrategy[Any], Callable[[Any], None], int], None]
 

@@ -435,6 +435,15 @@ def test_the_map_has_a_cell_for_each_limit() -> None:
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("$m_S$ [GeV]", r"$c\tau$ [cm]")
 
 
+def test_map_on_given_axes() -> None:
+    figure = Figure(figsize=(10, 7))
+    ax = figure.add_subplot()
+    assert plot.lifetimes(make(), "ee", ax) is ax
+    assert len(figure.axes) == 2  # with the bar of colours
+    plain = next(c for c in plot.lifetimes(make(), "ee").collections)
+    np.testing.assert_array_equal(ax.collections[0].get_array(), plain.get_array())
+
+
 def test_the_map_is_grey_where_masses_were_skipped_and_white_where_there_is_no_limit() -> None:
     ax = plot.lifetimes(make(), "ee")
     patches = [

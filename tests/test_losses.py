@@ -59,6 +59,33 @@ def test_yields_need_an_extended_loss():
     check(zfit.loss.ExtendedUnbinnedNLL(model, data()))
 
 
+def test_an_extended_loss_needs_yields():
+    model = zfit.pdf.SumPDF(
+        [zfit.pdf.Gauss(5.0, 0.1, OBS), zfit.pdf.Uniform(0.0, 10.0, OBS)],
+        fracs=parameter(0.1, 0.0, 1.0),
+    )
+    with pytest.raises(InputError, match="its model SumPDF has no yield: make its parts with ext"):
+        check(zfit.loss.ExtendedUnbinnedNLL(model, data()))
+
+
+@pytest.mark.parametrize("kind", ["UnbinnedNLL", "ExtendedUnbinnedNLL"])
+def test_binned_data_are_for_binned_losses(kind):
+    model = zfit.pdf.Uniform(0.0, 10.0, OBS, extended=parameter(40.0))
+    binned = data().to_binned(10)
+    with pytest.raises(InputError) as refused:
+        check(getattr(zfit.loss, kind)(model, binned))
+    instead = kind.replace("Unbinned", "Binned")
+    assert str(refused.value) == (
+        f"{kind} takes no binned data: give unbinned ones, or an {instead} of model.to_binned(...)"
+    )
+
+
+@pytest.mark.parametrize("what", [np.linspace(0.1, 9.9, 40), "loss", None])
+def test_what_is_no_loss(what):
+    with pytest.raises(InputError, match=f"a {type(what).__name__} cannot be used for a limit"):
+        zd.upper_limit(what, poi=parameter(1.0))
+
+
 def test_a_fraction_needs_none():
     """The yield of the sum is not in the loss: nothing is flat."""
     model = zfit.pdf.SumPDF(

@@ -547,6 +547,37 @@ def test_draws_on_given_axes(draw: Any) -> None:
     assert draw(make_scan(), ax) is ax
 
 
+def test_labels_on_given_axes_are_ours() -> None:
+    own = plot.brazil(make_scan())
+    large, small = (Figure(figsize=size).add_subplot() for size in ((10, 7), (4.5, 3)))
+    for ax in (large, small):
+        plot.brazil(make_scan(), ax)
+    for name in ("xaxis", "yaxis"):
+        ours, same, half = (getattr(ax, name).label for ax in (own, large, small))
+        assert same.get_fontfamily() == ours.get_fontfamily()
+        if name == "xaxis":  # the other label is as long as fits
+            assert same.get_fontsize() == ours.get_fontsize()
+            assert half.get_fontsize() == 0.5 * ours.get_fontsize()
+
+
+def test_limits_near_one_have_plain_numbers() -> None:
+    scan = make_scan()
+    scale = 3.0 / scan.expected[:, 2].mean()
+    near = make_scan(observed=scan.observed * scale, expected=scan.expected * scale)
+    for each, power in ((near, False), (make_scan(), True)):
+        ax = plot.brazil(each)
+        ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+        shown = [tick.label1.get_text() for tick in ax.yaxis.get_major_ticks()]
+        assert any("10^" in text for text in shown) == power
+
+
+def test_fit_fills_a_given_figure() -> None:
+    figure = Figure(figsize=(18, 13))
+    assert plot.fit(make_fit(4), figure) is figure
+    assert len(figure.axes) == 8
+    assert tuple(figure.get_size_inches()) == (18, 13)
+
+
 def test_needs_results_only() -> None:
     code = (
         "import sys, zfit_dark.plot; "

@@ -740,6 +740,7 @@ def test_summary() -> None:
         "largest local significance: 2.33 sigma (p0 = 0.01) at 2 GeV",
         "anywhere in the scan: 1.31 sigma (p0 = 0.095 +- 0.09, Gross-Vitells)",
         "flagged: 1 (0 not converged, 1 with a warning)",
+        "first warning, at 1 GeV: few events",
         "not scanned: 2 (eta veto), 1 (threshold)",
     ]
 

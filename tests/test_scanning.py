@@ -76,8 +76,10 @@ def test_what_a_scan_refuses(one):
         scanned(one, [0.4, np.nan])
     with pytest.raises(InputError, match="give mass="):
         zd.scan(one.loss, MASSES, poi=one.poi)
-    with pytest.raises(InputError, match="not a fixed parameter"):
+    with pytest.raises(InputError, match=f"not a fixed parameter.* that are: .*{one.mass.name}"):
         zd.scan(one.loss, MASSES, poi=one.poi, mass=one.poi)
+    with pytest.raises(InputError, match=r"mass=0.47: give the parameter itself"):
+        zd.scan(one.loss, MASSES, poi=one.poi, mass=0.47)
 
 
 def test_an_error_in_a_thread_comes_out(one, monkeypatch):
@@ -108,3 +110,14 @@ def test_a_mass_outside_the_limits_of_its_parameter_is_skipped_with_the_reason(o
     np.testing.assert_array_equal(numbers(found), numbers(scan)[inside])
     assert [each.mass for each in found.skipped] == MASSES[~inside].tolist()
     assert all("outside the limits of parameter" in each.reason for each in found.skipped)
+
+
+def test_a_mass_whose_signal_is_outside_the_range_of_the_fit_is_skipped(one):
+    stood = float(one.mass.value())
+    found = scanned(one, [0.25, 0.47, 470.0])
+    assert found.masses.tolist() == [0.47]
+    assert [each.mass for each in found.skipped] == [0.25, 470.0]
+    assert {e.reason for e in found.skipped} == {
+        "its signal is outside the range of the fit, 0.3 to 0.7"
+    }
+    assert float(one.mass.value()) == stood

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import yaml
 
-from zfit_dark import searches
+from zfit_dark import numbers, searches
 from zfit_dark.errors import InputError
 from zfit_dark.results import Limit, Scan
-from zfit_dark.searches import _hypotheses, _numbers, _samples
+from zfit_dark.searches import _hypotheses, _samples
 
 NAMES = searches.names()
 FOLDER = Path(searches.__file__).parent
@@ -247,11 +247,11 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
 # -- data files -----------------------------------------------------------------------------
 
 
-class Form(_numbers.Record):
+class Form(numbers.Record):
     title: str
-    n: _numbers.Number
-    window: _numbers.Range
-    curve: _numbers.Curve
+    n: numbers.Number
+    window: numbers.Range
+    curve: numbers.Curve
 
 
 GOOD = """
@@ -269,9 +269,9 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_a_good_data_file(tmp_path: Path) -> None:
-    form = _numbers.load_numbers(write(tmp_path, GOOD), Form)
+    form = numbers.load_numbers(write(tmp_path, GOOD), Form)
     assert (form.n.value, form.window.low, form.curve.value) == (7.72e8, 1.0, [3.0, 4.0])
-    assert _numbers.table_of_sources(form).splitlines() == [
+    assert numbers.table_of_sources(form).splitlines() == [
         "number       value     unit  status   source",
         "n            7.72e+08        read     here",
         "window       1 to 2.5  GeV   assumed  here",
@@ -304,16 +304,16 @@ def test_a_wrong_data_file_is_told_in_one_line(
     assert old in GOOD
     path = write(tmp_path, GOOD.replace(old, new, 1))
     with pytest.raises(InputError, match=message) as caught:
-        _numbers.load_numbers(path, Form)
+        numbers.load_numbers(path, Form)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 
 
 def test_a_data_file_that_is_no_mapping_or_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"form\.yaml: the file: Input should be a valid"):
-        _numbers.load_numbers(write(tmp_path, "[1]"), Form)
+        numbers.load_numbers(write(tmp_path, "[1]"), Form)
     with pytest.raises(InputError, match=r"none\.yaml: cannot be read \(No such file"):
-        _numbers.load_numbers(tmp_path / "none.yaml", Form)
+        numbers.load_numbers(tmp_path / "none.yaml", Form)
     (tmp_path / "form.yaml").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(InputError, match=r"form\.yaml: not a YAML file"):
-        _numbers.load_numbers(tmp_path / "form.yaml", Form)
+        numbers.load_numbers(tmp_path / "form.yaml", Form)

@@ -11,25 +11,26 @@
 #
 # You have masses of candidates, a flat numpy array in GeV, and a zfit model of a smooth background.
 # How much of a narrow resonance may hide in them? A dozen lines, from the array to the limit;
-# everything here is pseudo-data.
+# everything here is pseudo-data. TensorFlow and zfit write some lines about GPUs and warnings when
+# they start: they mean nothing here.
 
 # %%
 import time
 
 import matplotlib.pyplot as plt
-import mplhep
 import numpy as np
 import zfit
 
 import zfit_dark as zd
 
-plt.style.use([mplhep.style.ROOT, {"font.size": 17}])
 rng = np.random.default_rng(1)
 low, high, mass, sigma = 0.3, 0.7, 0.45, 0.008  # GeV: range, hypothesis, resolution
 masses = rng.triangular(low, low, 0.95, 4000)  # <-- your array goes here: np.load("masses.npy")
 
 # %% [markdown]
-# Cut it to the range yourself: zfit drops events outside, and NaN, without a word.
+# All masses, ranges and resolutions are in GeV: divide an array in MeV by 1000. A column of a
+# pandas table is made an array with `.to_numpy()`. Cut it to the range yourself: zfit drops events
+# outside, and NaN, without a word.
 
 # %%
 candidates = masses[(masses > low) & (masses < high)]
@@ -90,9 +91,9 @@ print(f"expected {limit.expected[2]:.1f}, with a known background {known_backgro
 # `limit.warnings` is empty, or says in words what to know. The one that you will meet is
 #
 # > asymptotic limit at low counts: about 5 background events compete with the signal, and the true
-# > limit is likely weaker
+# > limit is likely weaker; take method='auto'
 #
-# Then take `method="toys"`, or `"auto"`, which takes them where they are needed ([which
+# which takes toys where they are needed, seconds for a limit instead of milliseconds ([which
 # method](../docs/methods.md)).
 
 # %%

@@ -9,9 +9,9 @@
 # %% [markdown]
 # # Four modes, one coupling
 #
-# B → K a with a → γγ in four kaon modes, K⁺, K⁰_S, K*⁰ and K*⁺: each has a spectrum of its own, and
-# one coupling g_aW makes the signal in all of them. So there is one parameter of interest, and the
-# modes are fitted at once. The search `b2kagg` is part of the package; here are its pieces. All
+# B → K a with a → γγ in four kaon modes, K⁺, K⁰_S, K\*⁰ and K\*⁺: each has a spectrum of its own,
+# and one coupling g_aW makes the signal in all of them. So there is one parameter of interest, and
+# the modes are fitted at once. The search `b2kagg` is part of the package; here are its pieces. All
 # data are pseudo-data, and most numbers of the detector are assumed: `print(search.sources())`
 # tells which.
 

@@ -27,7 +27,7 @@ from scipy.interpolate import PchipInterpolator
 import zfit_dark as zd
 from zfit_dark import candidates
 from zfit_dark.channel import bernstein
-from zfit_dark.searches._numbers import (  # what the searches of the package are made with
+from zfit_dark.numbers import (  # what the searches of the package are made with
     Background,
     Curve,
     Number,

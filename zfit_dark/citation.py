@@ -13,9 +13,9 @@ from typing import Any
 
 from zfit_dark import searches
 from zfit_dark.errors import InputError
+from zfit_dark.numbers import data_file
 from zfit_dark.reading import read_yaml
 from zfit_dark.results import Exclusion, LifetimeScan, Limit, Plane, Projection, Published, Scan
-from zfit_dark.searches._numbers import data_file
 
 __all__ = ["cite"]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -183,9 +184,17 @@ def _mend_streams() -> None:
 
 
 def _refuse(message: str) -> int:
+    line = re.sub("[ \t\n]+", " ", message.strip())
     with suppress(OSError):
-        print(f"zfit-dark: error: {' '.join(message.split())}", file=sys.stderr)
+        print(f"zfit-dark: error: {_visible(line)}", file=sys.stderr)
     return 2
+
+
+def _visible(text: str) -> str:
+    """A text with what would control the terminal told by number; a file can hold anything."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
 
 
 def _version(wanted: bool) -> None:
@@ -368,7 +377,7 @@ def scan(
         cut=cut,
     )
     if not quiet:
-        print(*sample.report, sep="\n", flush=True)
+        print(*map(_visible, sample.report), sep="\n", flush=True)
     asked: dict[str, Any] = {
         "level": search.LEVEL if level is None else level,
         "masses": None if ranges is None else _hypotheses(search, ranges, chosen),
@@ -443,7 +452,7 @@ def merge(
     else:
         written = [*_lifetimes(found, folder), *_interpreted(search, found, folder, model)]
     if not quiet:
-        print(found.summary())
+        print(*map(_visible, found.summary().split("\n")), sep="\n")
         _tell(written)
 
 
@@ -494,7 +503,7 @@ def project(
     asked |= _with_models(search, name, model) | ({} if ctau is None else {"ctau": ctau})
     sample = search.read(data, modes=chosen, seed=1 if seed is None else seed)
     if not quiet:
-        print(*sample.report, sep="\n", flush=True)
+        print(*map(_visible, sample.report), sep="\n", flush=True)
     found = search.project(
         sample,
         **asked,
@@ -731,10 +740,9 @@ def _told(log: Path | None, quiet: bool) -> Iterator[None]:
     """Tell of fits that failed on standard error, and of everything in a file if wanted."""
     import logging
 
-    from zfit_dark.progress import LOG, logged
+    from zfit_dark.progress import LOG, Words, logged
 
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("zfit-dark: %(message)s"))
+    handler = Words()
     handler.setLevel(logging.CRITICAL if quiet else logging.WARNING)
     LOG.addHandler(handler)
     try:

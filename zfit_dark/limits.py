@@ -14,6 +14,7 @@ from zfit_dark.errors import InputError
 from zfit_dark.frequentist import Data, Toys, toy_limit
 from zfit_dark.hypotheses import Alternative, fitted, local_significance, profiled
 from zfit_dark.likelihood import Choice, Counting, Likelihood
+from zfit_dark.losses import check_kind
 from zfit_dark.newton import FloatArray, Minimum
 from zfit_dark.profile import CompiledLoss, Hypothesis, Sample, compiled
 from zfit_dark.results import Limit
@@ -163,6 +164,8 @@ def asked(
         limit = limit_of(
             ours, found, nothing, poi, level, method, test_statistic, blind, toys, not_exact
         )
+        if limit.method == "asymptotic" and not (blind or isinstance(model, Likelihood)):
+            limit = replace(limit, warnings=(*limit.warnings, *_no_candidates(ours, nothing)))
         return replace(limit, how=limit.how or how)
 
     return work
@@ -174,7 +177,11 @@ def check_asked(level: float, method: str, test_statistic: str) -> None:
     Raises:
         InputError: for a level outside (0, 1), an unknown method or an unknown test statistic.
     """
-    if not 0 < level < 1:
+    try:
+        is_level = 0 < level < 1
+    except TypeError:  # "90%"
+        is_level = False
+    if not is_level:
         raise InputError(f"level={level}: give a confidence level between 0 and 1, such as 0.90")
     if method not in METHODS:
         known = ", ".join(map(repr, METHODS))
@@ -505,14 +512,18 @@ def unpacked(model: Any, poi: Any) -> tuple[Any, Any]:
     """The zfit loss of a model, and what its signal is measured by.
 
     Raises:
-        InputError: if a ``Likelihood`` has another parameter of interest, or a loss is given none.
+        InputError: if a ``Likelihood`` has another parameter of interest, a loss is given none or
+            only its name, or the model is neither.
     """
     if isinstance(model, Likelihood):
         if poi is not None and poi is not model.poi:
             raise InputError(f"the parameter of interest of this Likelihood is {model.poi.name}")
         return model.loss, model.poi
+    check_kind(model)
     if poi is None:
         raise InputError("give poi=, the floating parameter of the loss that measures the signal")
+    if isinstance(poi, str):
+        raise InputError(f"poi={poi!r}: give the parameter itself, not its name")
     return model, poi
 
 
@@ -525,11 +536,18 @@ def _competing(signal_per_poi: float, poi_error: float) -> float:
     return (signal_per_poi * poi_error) ** 2 if signal_per_poi else np.inf
 
 
+def _no_candidates(ours: CompiledLoss, data: Sample) -> list[str]:
+    """A word of warning where zfit may have dropped all candidates."""
+    if ours.binned or any(weight.any() for weight in data.weights):
+        return []
+    return ["no candidates in the range of the fit: zfit drops those outside (MeV for GeV?)"]
+
+
 def _few_events(competing: float) -> list[str]:
     """A word of warning where the normal approximation has too few events."""
     if competing >= FEWEST_EVENTS:
         return []
     return [
         f"asymptotic limit at low counts: about {competing:.1f} background events compete with the "
-        "signal, and the true limit is likely weaker"
+        "signal, and the true limit is likely weaker; take method='auto'"
     ]

@@ -14,6 +14,19 @@ UNBINNED = (zfit.loss.UnbinnedNLL, zfit.loss.ExtendedUnbinnedNLL)
 BINNED = (zfit.loss.BinnedNLL, zfit.loss.ExtendedBinnedNLL)
 
 
+def check_kind(loss: Any) -> None:
+    """Refuse what is none of the losses above.
+
+    Raises:
+        InputError: if it is none.
+    """
+    if type(loss) not in (*UNBINNED, *BINNED):
+        raise InputError(
+            f"a {type(loss).__name__} cannot be used for a limit: "
+            "give a (extended) unbinned or binned NLL of zfit"
+        )
+
+
 def check(loss: Any) -> None:
     """Refuse a loss whose limit would be wrong.
 
@@ -21,14 +34,24 @@ def check(loss: Any) -> None:
         loss: of zfit.
 
     Raises:
-        InputError: if the loss is of another kind than those above, has a ``fit_range``, nothing to
-            fit or a constraint twice, or knows only ratios of the yields that it floats.
+        InputError: if the loss is of another kind than those above, has binned data that it cannot
+            take, models without the yields that it counts, a ``fit_range``, nothing to fit or a
+            constraint twice, or knows only ratios of the yields that it floats.
     """
-    if type(loss) not in (*UNBINNED, *BINNED):
+    check_kind(loss)
+    name = type(loss).__name__
+    if type(loss) in UNBINNED and any(isinstance(d, zfit.data.BinnedData) for d in loss.data):
         raise InputError(
-            f"a {type(loss).__name__} cannot be used for a limit: "
-            "give a (extended) unbinned or binned NLL of zfit"
+            f"{name} takes no binned data: give unbinned ones, or an "
+            f"{'Extended' * loss.is_extended}BinnedNLL of model.to_binned(...)"
         )
+    if loss.is_extended:
+        for model in loss.model:
+            if not model.is_extended:
+                raise InputError(
+                    f"{name} counts events, but its model {model.name} has no yield: make its "
+                    f"parts with extended=, or give an {name.removeprefix('Extended')}"
+                )
     if any(fit_range is not None for fit_range in loss.fit_range or ()):
         raise InputError("the loss has a fit_range: restrict the spaces of PDF and data instead")
     floating = loss.get_params(floating=True)

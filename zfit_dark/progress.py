@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from threading import Lock
 from time import monotonic
@@ -83,7 +84,7 @@ def bar(total: int, progress: bool) -> Iterator[Callable[[str], None]]:
             _Rate(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=console, transient=True) as drawn:
+        with Progress(*columns, console=console, transient=True, get_time=monotonic) as drawn:
             task = drawn.add_task("compiling", total=total)
             yield lambda words: drawn.update(task, advance=1, description=words)
     elif progress:
@@ -143,12 +144,12 @@ def logged(path: str | os.PathLike[str]) -> Iterator[None]:
     and infinities are null.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: the file cannot be written, now or later.
     """
     try:
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = _File(path, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path}: the log cannot be written ({error.strerror})") from error
+        raise _not_written(path, error) from error
     handler.setFormatter(_JsonLines())
     before = LOG.level
     LOG.setLevel(logging.INFO)
@@ -158,7 +159,29 @@ def logged(path: str | os.PathLike[str]) -> Iterator[None]:
     finally:
         LOG.removeHandler(handler)
         LOG.setLevel(before)
-        handler.close()
+        with suppress(OSError):  # of what could not be written, which was told
+            handler.close()
+
+
+def _not_written(path: str | os.PathLike[str], error: OSError) -> InputError:
+    return InputError(f"{path}: the log cannot be written ({error.strerror}); give another --log")
+
+
+class _File(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            raise _not_written(self.baseFilename, error) from error
+        super().handleError(record)
+
+
+class Words(logging.Handler):
+    """Tells of records on what standard error is by then: a bar puts itself in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a line; above the bar if one is drawn."""
+        with suppress(OSError):  # nobody reads it
+            print(f"zfit-dark: {record.getMessage()}", file=sys.stderr, flush=True)
 
 
 class _JsonLines(logging.Formatter):

@@ -19,7 +19,7 @@ from zfit_dark.frequentist import Toys
 from zfit_dark.identity import identity
 from zfit_dark.likelihood import Likelihood
 from zfit_dark.limits import TestStatistic, asked, loss_and_poi, unpacked, usual
-from zfit_dark.profile import compiled
+from zfit_dark.profile import CompiledLoss, compiled
 from zfit_dark.progress import bar, in_gev, shown, tell
 from zfit_dark.results import Limit, Scan, Skipped
 from zfit_dark.terms import ALONE
@@ -27,6 +27,9 @@ from zfit_dark.toys import cores, make_room
 from zfit_dark.workers import check_executor, job, limits
 
 _Item = TypeVar("_Item")
+
+_LOOKED_AT = 201
+"""Points between which the largest signal of a range is looked for."""
 
 
 def scan(
@@ -93,7 +96,7 @@ def scan(
     """
     method = method or usual(model)
     loss, poi = (loss_and_poi if global_toys else unpacked)(model, poi)
-    move, why_not = mover(model, mass)
+    move, why_not = mover(model, mass, poi)
     wanted, skipped = hypotheses(masses, why_not)
 
     def seen(hypothesis: float) -> tuple[list[float], list[tuple[float, float]]]:
@@ -255,33 +258,61 @@ def _work_out(
             wait(running)
 
 
-def mover(model: Any, mass: Any) -> tuple[Callable[[float], Any], Callable[[float], str | None]]:
+def mover(
+    model: Any, mass: Any, poi: Any
+) -> tuple[Callable[[float], Any], Callable[[float], str | None]]:
     """What takes the signal to a mass, and what tells why it cannot be taken there.
 
     Args:
         model: a ``Likelihood``, or a zfit loss.
         mass: for a loss, the fixed parameter that the signal is built on.
+        poi: for a loss, the parameter of interest.
 
     Raises:
-        InputError: if a loss has no such parameter.
+        InputError: if a loss has no such parameters.
     """
     if isinstance(model, Likelihood):
         return model.move_to, model.why_not
     if mass is None:
         raise InputError("give mass=, the fixed parameter of the loss that the signal is built on")
-    if mass not in model.get_params(floating=False):
+    if isinstance(mass, str | float | int):
+        raise InputError(f"mass={mass!r}: give the parameter itself, not its name or value")
+    fixed = model.get_params(floating=False)
+    if mass not in fixed:
+        names = ", ".join(sorted(p.name for p in fixed)) or "none"
         raise InputError(
             f"{getattr(mass, 'name', mass)!r} is not a fixed parameter of the loss: "
-            "make it with floating=False"
+            f"make it with floating=False; those that are: {names}"
         )
+    ours = compiled(model)
+    ours.index(poi)  # refuses a parameter that does not float
+    ranges = [(ends[0], ends[-1]) for ends in ours.setting().breakpoints if len(ends)]
+    where = "".join(f", {start:g} to {end:g}" for start, end in ranges) if len(ranges) == 1 else ""
     low, high = (None if edge is None else float(edge) for edge in (mass.lower, mass.upper))
 
     def why_not(hypothesis: float) -> str | None:
-        if (low is None or hypothesis >= low) and (high is None or hypothesis <= high):
+        if (low is not None and hypothesis < low) or (high is not None and hypothesis > high):
+            return f"outside the limits of parameter {mass.name}, {low} to {high}"
+        if not ranges or any(start <= hypothesis <= end for start, end in ranges):
             return None
-        return f"outside the limits of parameter {mass.name}, {low} to {high}"
+        with put_back(model, mass):
+            mass.assign(hypothesis)
+            inside = _peaks_inside(ours, poi, ranges)
+        return None if inside else f"its signal is outside the range of the fit{where}"
 
     return mass.assign, why_not  # set_value looks at the limits, and takes 3 ms for it
+
+
+def _peaks_inside(ours: CompiledLoss, poi: Any, ranges: Sequence[tuple[float, float]]) -> bool:
+    """Whether the signal is largest at neither end of the range of some unbinned channel.
+
+    A mass outside the range may have its signal inside, if the observable is another one.
+    """
+    direction = np.zeros(len(ours.parameters))
+    direction[ours.index(poi)] = 1.0
+    points = [np.linspace(*each, _LOOKED_AT) for each in ranges]
+    found = ours.densities(ours.values(), points, direction)
+    return any(0 < np.argmax(np.abs(each.slope)) < _LOOKED_AT - 1 for each in found)
 
 
 @contextmanager

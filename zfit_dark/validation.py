@@ -322,7 +322,7 @@ def _movable(model: Any, poi: Any, mass: Any, hypotheses: FloatArray) -> _Model:
     loss, poi = loss_and_poi(model, poi)
     ours = compiled(loss)
     ours.index(poi)
-    move, why_not = mover(model, mass)
+    move, why_not = mover(model, mass, poi)
     for hypothesis in hypotheses.tolist():
         if reason := why_not(hypothesis):
             raise InputError(f"no hypothesis at {hypothesis:.6g} GeV: {reason}; leave it out")

@@ -33,7 +33,9 @@ _ONE_SIGMA = 0.6826894921370859
 
 
 @styled
-def fit(result: Fit, *, observable_label: str = "Mass [GeV]") -> Figure:
+def fit(
+    result: Fit, figure: Figure | None = None, *, observable_label: str = "Mass [GeV]"
+) -> Figure:
     r"""The fit of every channel: data with 68 % Poisson intervals, curves, and pulls.
 
     The pull of a bin is (n - nu)/sqrt(nu), n the counts and nu the fitted expectation. Counts
@@ -43,10 +45,11 @@ def fit(result: Fit, *, observable_label: str = "Mass [GeV]") -> Figure:
 
     Args:
         result: The fit.
+        figure: An empty Figure to fill, of 9 inches by 7 or so a channel; None makes a new one.
         observable_label: Label of the mass axis of the data.
 
     Returns:
-        A Figure with two Axes per channel, data above pulls, in the order of the channels.
+        The Figure, with two Axes per channel, data above pulls, in the order of the channels.
 
     Raises:
         InputError: The fit has no channels.
@@ -57,8 +60,9 @@ def fit(result: Fit, *, observable_label: str = "Mass [GeV]") -> Figure:
     columns = 1 if n == 1 else 2
     rows = -(-n // columns)
     header = 1.2 if result.goodness is None else 1.6
-    width, height = 9.0 * columns, 0.1 + header + 5.8 * rows
-    figure = Figure(figsize=(width, height))
+    if figure is None:
+        figure = Figure(figsize=(9.0 * columns, 0.1 + header + 5.8 * rows))
+    width, height = figure.get_size_inches()
     grid = figure.add_gridspec(
         rows,
         columns,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from zfit_dark.errors import InputError
 from zfit_dark.plot.planes import (
@@ -25,6 +24,7 @@ from zfit_dark.plot.style import (
     SHADE,
     TOP,
     FloatArray,
+    draw_numbers,
     dress,
     fitting_legend,
     shade,
@@ -41,8 +41,6 @@ _PALE = "#e7eefa"
 _END_LABEL = "End of what was scanned, no limit"
 _HELD_SIZE = 13.0
 _MARGIN = 0.01
-_FEW_DECADES = 2.5
-"""Up to so many decades have more numbers on a logarithmic axis than the powers of ten."""
 
 
 @styled
@@ -81,10 +79,10 @@ def plane(
     )
     if plane.log_x:
         ax.set_xscale("log")
-        _draw_numbers(ax.xaxis, x)
+        draw_numbers(ax.xaxis, x.min(), x.max())
     if plane.log_y:
         ax.set_yscale("log")
-        _draw_numbers(ax.yaxis, y)
+        draw_numbers(ax.yaxis, y.min(), y.max())
     _draw_frame(ax, x, y)
     _draw_regions(ax, plane)
     for (label, other), color in zip(others, cycle(_COLORS)):
@@ -137,14 +135,6 @@ def _draw_labels(ax: Axes, plane: Plane) -> None:
 
 def _axis_label(label: str, unit: str) -> str:
     return f"{label} [{unit}]" if unit else label
-
-
-def _draw_numbers(axis: Axis, values: FloatArray) -> None:
-    """Enough numbers on a logarithmic axis."""
-    if values.max() / values.min() < 10**_FEW_DECADES:
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter(NullFormatter())
 
 
 def _draw_frame(ax: Axes, x: FloatArray, y: FloatArray) -> None:

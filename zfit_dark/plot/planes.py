@@ -321,7 +321,13 @@ def _draw_flagged(ax: Axes, x: FloatArray, y: FloatArray, flagged: BoolArray, wh
 
 
 @styled
-def lifetimes(result: LifetimeScan, channel: str, *, mass_label: str = r"$m_S$ [GeV]") -> Axes:
+def lifetimes(
+    result: LifetimeScan,
+    channel: str,
+    ax: Axes | None = None,
+    *,
+    mass_label: str = r"$m_S$ [GeV]",
+) -> Axes:
     """Upper limits of a channel against mass and lifetime, as a map of colours.
 
     The limits are the observed ones, or the median expected ones of a blind scan. Masses that were
@@ -331,10 +337,12 @@ def lifetimes(result: LifetimeScan, channel: str, *, mass_label: str = r"$m_S$ [
     Args:
         result: The limits.
         channel: Name of the channel.
+        ax: Axes to draw on, which give room to a bar of colours and need some above them; None
+            makes a new figure.
         mass_label: Label of the mass axis.
 
     Returns:
-        The Axes of the map, in a new figure with a bar of colours.
+        The Axes of the map.
 
     Raises:
         InputError: There is no such channel, or it holds no limit to draw.
@@ -348,8 +356,11 @@ def lifetimes(result: LifetimeScan, channel: str, *, mass_label: str = r"$m_S$ [
     check_size("lifetimes", result.lifetimes)
     for scan in scans:
         check_size("masses", [*scan.masses, *(hypothesis.mass for hypothesis in scan.skipped)])
-    figure = Figure(figsize=(10, 7))
-    ax = figure.add_axes((0.115, 0.115, 0.70, 0.755))
+    place: dict[str, Any] = {"ax": ax}
+    if ax is None:
+        figure = Figure(figsize=(10, 7))
+        ax = figure.add_axes((0.115, 0.115, 0.70, 0.755))
+        place = {"cax": figure.add_axes((0.83, 0.115, 0.025, 0.755))}
     dress(ax)
     ax.set_yscale("log")
     rows = _rows(result.lifetimes)
@@ -382,7 +393,7 @@ def lifetimes(result: LifetimeScan, channel: str, *, mass_label: str = r"$m_S$ [
     ax.set_ylim(rows[0, 0], rows[-1, 1])
     ax.set_xlabel(mass_label)
     ax.set_ylabel(_LIFETIME_LABEL)
-    bar = figure.colorbar(cells, cax=figure.add_axes((0.83, 0.115, 0.025, 0.755)))
+    bar = ax.figure.colorbar(cells, **place)
     bar.ax.tick_params(labelsize=16, labelfontfamily=STYLE["font.family"])
     limited, _, at_level = _limit_label(scans[0]).rpartition(" at ")
     bar.set_label(f"{limited}\nat {at_level}", loc="center", fontsize=15)

@@ -21,6 +21,7 @@ from zfit_dark.plot.style import (
     YELLOW,
     FloatArray,
     check_size,
+    draw_numbers,
     dress,
     fitting_legend,
     new_axes,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 _FEW = 60
 """Up to so many masses each one gets a marker."""
+_PLAIN = 1e-3, 1e5
+"""Limits that are written without a power of ten."""
 _SMALLEST_P = 1e-100
 
 
@@ -108,6 +111,9 @@ def brazil(
     positive = np.concatenate([shown[np.isfinite(shown) & (shown > 0)], others])
     named = tuple(other.poi_label for other in beside)
     _finish(ax, scan, (*order, *named), positive.min() / 1.6, positive.max() * 1.15)
+    low, high = ax.get_ylim()
+    if _PLAIN[0] < low and high < _PLAIN[1]:
+        draw_numbers(ax.yaxis, low, high)
     draw_notes(ax, published, note)
     return ax
 

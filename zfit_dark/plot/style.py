@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from zfit_dark.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.legend import Legend
 
 FloatArray = npt.NDArray[np.float64]
@@ -29,6 +31,9 @@ _VETO_HATCHES = ("", "////", "\\\\\\\\", "....", "xxxx")
 SHADE, TOP = 0.5, 6
 _AXIS = (1e-100, 1e100)
 """The least and the largest number on an axis."""
+_FULL_WIDTH = 9.0
+"""Inches of a figure from which on labels have their full size."""
+_FEW_DECADES = 2.5
 _NO_MATHTEXT = re.compile(r"Parse\w*Exception")
 STYLE: dict[str, Any] = {
     "font.family": ["TeX Gyre Heros", "DejaVu Sans"],
@@ -100,12 +105,25 @@ def new_axes() -> Axes:
 
 
 def dress(ax: Axes) -> None:
-    """Fix on the axes what matplotlib would look up in the style when it draws ticks later."""
-    ax.tick_params(
-        which="both", direction="in", top=True, right=True, labelfontfamily=STYLE["font.family"]
-    )
-    ax.tick_params(which="major", length=9, width=1.3, labelsize=16, pad=6)
-    ax.tick_params(which="minor", length=4.5, width=1.0)
+    """Fix on the axes what matplotlib would look up in the style when it draws ticks later.
+
+    Labels of Axes that were made in another style get ours, smaller in a small figure.
+    """
+    family = STYLE["font.family"]
+    scale = min(1.0, ax.figure.canvas.figure.get_figwidth() / _FULL_WIDTH)
+    ax.tick_params(which="both", direction="in", top=True, right=True, labelfontfamily=family)
+    ax.tick_params(which="major", length=9, width=1.3, labelsize=16 * scale, pad=6)
+    ax.tick_params(which="minor", length=4.5, width=1.0, labelsize=14 * scale)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.label.set(fontsize=STYLE["axes.labelsize"] * scale, fontfamily=family)
+
+
+def draw_numbers(axis: Axis, low: float, high: float) -> None:
+    """Enough numbers on a logarithmic axis that shows few decades."""
+    if high / low < 10**_FEW_DECADES:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
 
 
 def shade(k: int) -> dict[str, Any]:

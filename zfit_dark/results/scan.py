@@ -834,6 +834,10 @@ class Scan:
                     f" {overall.larger} of {overall.toys} toys)"
                 )
         lines.append(flagged_of([self]))
+        for mass, warnings in zip(self.masses, self.warnings, strict=True):
+            if warnings:
+                lines.append(f"first warning, at {mass:.4g} GeV: {'; '.join(warnings)}")
+                break
         lines.append(f"not scanned: {by_reason(self.skipped) or '0'}")
         return "\n".join(lines)
 

@@ -13,8 +13,8 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from zfit_dark.errors import InputError
+from zfit_dark.numbers import data_file
 from zfit_dark.reading import read_yaml
-from zfit_dark.searches._numbers import data_file
 from zfit_dark.searches._samples import PseudoData, Sample, unknown
 
 if TYPE_CHECKING:

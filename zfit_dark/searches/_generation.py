@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from zfit_dark.errors import InputError
-from zfit_dark.searches._numbers import Range
+from zfit_dark.numbers import Range
 
 FloatArray = npt.NDArray[np.float64]
 

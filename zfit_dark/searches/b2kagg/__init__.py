@@ -21,7 +21,7 @@ describe the detector are assumed. Pseudo-data made from them are no result of t
 
 from __future__ import annotations
 
-from zfit_dark.searches._numbers import table_of_sources
+from zfit_dark.numbers import table_of_sources
 from zfit_dark.searches.b2kagg.control import control
 from zfit_dark.searches.b2kagg.couplings import interpret, theory_band
 from zfit_dark.searches.b2kagg.limits import (

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydantic import model_validator
 from scipy.interpolate import PchipInterpolator
 
-from zfit_dark.searches._numbers import (
+from zfit_dark.numbers import (
     Background,
     Curve,
     Number,

@@ -22,7 +22,7 @@ published ones. Pseudo-data made from them are no result of the experiment.
 
 from __future__ import annotations
 
-from zfit_dark.searches._numbers import table_of_sources
+from zfit_dark.numbers import table_of_sources
 from zfit_dark.searches.b2ks.control import Peak, control
 from zfit_dark.searches.b2ks.couplings import interpret
 from zfit_dark.searches.b2ks.limits import (

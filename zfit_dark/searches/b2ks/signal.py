@@ -14,7 +14,7 @@ from scipy.interpolate import PchipInterpolator
 
 from zfit_dark.errors import InputError
 from zfit_dark.kinematics import daughter_mass, invariant_mass, modified_mass, two_body_momentum
-from zfit_dark.searches._numbers import (
+from zfit_dark.numbers import (
     Background,
     Curve,
     Finite,

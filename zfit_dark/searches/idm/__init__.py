@@ -20,7 +20,7 @@ the detector are assumed. Pseudo-data made from them are no result of the experi
 
 from __future__ import annotations
 
-from zfit_dark.searches._numbers import table_of_sources
+from zfit_dark.numbers import table_of_sources
 from zfit_dark.searches.idm.couplings import benchmark, interpret, planes
 from zfit_dark.searches.idm.limits import (
     LEVEL,

@@ -11,7 +11,7 @@ from pydantic import model_validator
 
 from zfit_dark.errors import InputError
 from zfit_dark.kinematics import daughter_mass
-from zfit_dark.searches._numbers import (
+from zfit_dark.numbers import (
     Background,
     Number,
     Range,

@@ -126,7 +126,7 @@ _R = TypeVar("_R", bound=Record)
 
 def data_file(search: str) -> Path:
     """The data file that is shipped with a search."""
-    return Path(__file__).with_name(f"{search}.yaml")
+    return Path(__file__).parent / "searches" / f"{search}.yaml"
 
 
 def load_numbers(path: Path, form: type[_R]) -> _R:

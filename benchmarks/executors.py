@@ -2,7 +2,8 @@
 
 The scan is that of ``b2kagg``: four channels, one coupling. All executors are warmed up with a scan
 of their own, so that they have compiled, and then take turns. The overhead of a mass is the time
-that handing out a task takes which does nothing. A long scan tells the memory of a worker.
+that a task takes which does nothing, times the tasks of a scan over its masses. A long scan tells
+the memory of a worker.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import resource
 import statistics
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -28,6 +30,23 @@ LARGEST_MB = 1500.0
 def nothing(number: int) -> int:
     """What a worker does to tell what handing out costs."""
     return number
+
+
+def peak_mb() -> float:
+    """Most memory that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+class Counted(Executor):
+    """Counts what it hands out."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor, self.tasks = executor, 0
+
+    def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+        """Hand out."""
+        self.tasks += 1
+        return self.executor.submit(function, *arguments, **options)
 
 
 @contextmanager
@@ -78,7 +97,10 @@ def main() -> None:
             start = time.perf_counter()
             for found in each.map(nothing, range(2000)):
                 del found
-            overhead = (time.perf_counter() - start) / 2000
+            a_task = (time.perf_counter() - start) / 2000
+            counted = Counted(each)
+            scan(counted, asked.masses)
+            overhead = a_task * counted.tasks / asked.masses
             results[name] = {
                 "first_s": first[name],
                 "seconds": times,
@@ -86,14 +108,18 @@ def main() -> None:
                 "throughput": statistics.median(
                     one / ours for one, ours in zip(seconds[ONE], times, strict=True)
                 ),
+                "task_ms": 1e3 * a_task,
                 "overhead_ms": 1e3 * overhead,
             }
         if asked.long:
             scan(executors[ONE], asked.long)
             results["rss_mb"] = executors[ONE].submit(resident_mb).result()
+            results["peak_mb"] = executors[ONE].submit(peak_mb).result()
             results["long"] = asked.long
-            memory = f"{results['rss_mb']:.0f} MB"
-            rows = f"\nA worker had {memory} after a scan of {asked.long} masses.\n"
+            rows = (
+                f"\nA worker had {results['rss_mb']:.0f} MB after a scan of {asked.long} masses, "
+                f"and {results['peak_mb']:.0f} MB while it compiled.\n"
+            )
         else:
             rows = ""
     table = markdown_table(

@@ -161,6 +161,22 @@ def test_significance_of_a_blind_limit_is_nan() -> None:
     assert np.isnan(make_blind_limit().significance)
 
 
+def test_a_printed_limit_says_what_is_wrong_with_it() -> None:
+    told = str(make_limit(valid=False, warnings=("the fit did not converge",))).splitlines()
+    assert told[0] == "upper limit at 90 % CL (asymptotic): 3.5"
+    assert told[-1] == "NOT VALID: the fit did not converge"
+    assert str(make_limit(valid=False)).splitlines()[-1] == "NOT VALID"
+    assert "warning: low counts" in str(make_limit(warnings=("low counts",)))
+    by_toys = make_limit(method="auto", how="toys: few events", observed_error=0.04)
+    assert "(toys: few events): 3.5 +- 0.04 (toys)" in str(by_toys)
+
+
+def test_a_printed_blind_limit_tells_nothing_of_the_data() -> None:
+    told = str(make_blind_limit())
+    assert "(asymptotic): blind" in told
+    assert "best fit" not in told
+
+
 def test_limit_takes_numpy_scalars() -> None:
     limit = make_limit(observed=np.float64(2.5), expected=np.arange(5.0), valid=np.True_)
     assert type(limit.observed) is float

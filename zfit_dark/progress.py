@@ -100,18 +100,23 @@ class _Rate(ProgressColumn):
 
 def _lines(total: int, console: Console) -> Callable[[str], None]:
     """What counts items and tells of them in lines."""
-    alone, begun = Lock(), monotonic()
-    done, last = 0, begun
+    alone, last = Lock(), monotonic()
+    done, first = 0, last
 
     def advance(words: str) -> None:
-        nonlocal done, last
+        nonlocal done, last, first
         with alone:
             done, now = done + 1, monotonic()
+            if done == 1:  # which took as long as compiling
+                first = now
             if now - last < SECONDS_BETWEEN_LINES:
                 return
-            last, rate = now, done / (now - begun)
-            left = timedelta(seconds=round((total - done) / rate))
-            line = f"{done} of {total} done, {rate:.3g}/s, {left} left, last {words}"
+            last, pace = now, ""
+            if now > first:
+                rate = (done - 1) / (now - first)
+                left = timedelta(seconds=round((total - done) / rate))
+                pace = f"{rate:.3g}/s, {left} left, "
+            line = f"{done} of {total} done, {pace}last {words}"
             console.print(line, soft_wrap=True, highlight=False)
 
     return advance

@@ -33,8 +33,8 @@ from zfit_dark.counting.sums import (
 )
 from zfit_dark.errors import InputError
 
-# The probability left out, as a part of the smallest of the sums, where there are many outcomes; CLs
-# falls with mu at least as fast as 1/mu, so a limit is off by no more than this.
+# The probability left out, as a part of the smallest of the sums, where there are many outcomes.
+# CLs falls with mu at least as fast as 1/mu, so a limit is off by no more than this.
 _NEGLECTED_OF_MANY = 1e-4
 _FEW = 5_000
 _STEPS = 32, 256

@@ -141,6 +141,32 @@ class Limit:
         """
         return float(significance_of(np.array([self.p0]))[0])
 
+    def __str__(self) -> str:
+        """A few lines for a terminal.
+
+        >>> print(Limit(3.0, (1, 2, 3, 4, 5), 1.0, 0.5, 0.02, 0.90, "asymptotic", "qtilde", True))
+        upper limit at 90 % CL (asymptotic): 3
+        expected: 3 (-2 to +2 sigma: 1, 2, 3, 4, 5)
+        best fit: 1 +- 0.5, p0 = 0.02 (2.05 sigma)
+        """
+        observed = "blind" if self.blind else f"{self.observed:.4g}"
+        if np.isfinite(self.observed_error):
+            observed += f" +- {self.observed_error:.2g} (toys)"
+        bands = ", ".join(f"{value:.4g}" for value in self.expected)
+        lines = [
+            f"upper limit at {100 * self.level:g} % CL ({self.how or self.method}): {observed}",
+            f"expected: {self.expected[2]:.4g} (-2 to +2 sigma: {bands})",
+        ]
+        if not self.blind:
+            lines.append(
+                f"best fit: {self.poi_hat:.4g} +- {self.poi_error:.2g},"
+                f" p0 = {self.p0:.3g} ({self.significance:.2f} sigma)"
+            )
+        lines += [f"{'warning' if self.valid else 'NOT VALID'}: {word}" for word in self.warnings]
+        if not (self.valid or self.warnings):
+            lines.append("NOT VALID")
+        return "\n".join(lines)
+
 
 # -- Scan -----------------------------------------------------------------------------------
 

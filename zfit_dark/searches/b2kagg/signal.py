@@ -144,9 +144,11 @@ def signal_events(mode: str, mass: float, ctau: float = 0.0) -> float:
     if not searched.low <= mass <= searched.high:
         return 0.0
     ratio = alp.branching_ratio_per_coupling_squared(mode, mass) / reference
-    seen = decay_length.probability_within(
-        mode, mass, ctau, NUMBERS.flight.calorimeter.value, inputs=FLIGHT
-    )
+    seen: float | FloatArray = 1.0  # what is prompt decays where it is made
+    if ctau != 0:
+        seen = decay_length.probability_within(
+            mode, mass, ctau, NUMBERS.flight.calorimeter.value, inputs=FLIGHT
+        )
     return float(events_per_branching_fraction(mode, mass) * ratio * seen)
 
 

@@ -234,6 +234,7 @@ def test_a_file_is_selected_by_displacement(tmp_path: Path) -> None:
 # -- limits ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_limits_of_a_lifetime_are_those_of_a_fit_of_it(
     sample: Sample, asymptotic: LifetimeScan
 ) -> None:
@@ -284,6 +285,7 @@ def test_an_empty_window_has_the_limit_of_three_events() -> None:
     assert events == pytest.approx(-np.log(0.05) * 0.97, rel=0.03 + 4 * error)
 
 
+@pytest.mark.slow
 def test_a_signal_is_found_in_one_channel_and_in_all() -> None:
     """Some 40 events are expected above nearly nothing."""
     theta, mass = 1.5e-3, 0.6
@@ -298,6 +300,7 @@ def test_a_signal_is_found_in_one_channel_and_in_all() -> None:
     assert limit.observed > truth
 
 
+@pytest.mark.slow
 def test_channels_combined_are_as_good_as_their_sum_of_signals() -> None:
     """Without candidates the likelihood depends on the sum of the signals alone."""
     empty = b2ks.read(

@@ -105,6 +105,7 @@ class Envelope:
         return 0.0 if mu < self.best else max(2 * (self.value(mu) - self.lowest), 0.0)
 
 
+@pytest.mark.slow
 def test_limits_are_those_of_the_envelope_written_out(limit):
     data = candidates()
     observed = Envelope(data, np.ones(data.size))

@@ -181,6 +181,7 @@ def test_limits_are_exact_unless_something_else_is_asked_for(alone: Likelihood) 
     assert asymptotic.observed < limit.observed
 
 
+@pytest.mark.slow
 def test_toys_agree_with_sums(alone: Likelihood) -> None:
     """Two independent ways; four errors are exceeded by chance once in 16 000 times."""
     alone.move_to(1.0)
@@ -375,7 +376,7 @@ def test_a_gaussian_nuisance_is_left_to_toys() -> None:
     model = Likelihood([channel(nuisances=(Nuisance("efficiency", 0.1, "gaussian"),))]).move_to(1.0)
     with pytest.raises(InputError, match="lognormal nuisances, and 'efficiency' is gaussian"):
         upper_limit(model, method="exact")
-    limit = upper_limit(model, toys=Toys(precision=0.2, most=2000))
+    limit = upper_limit(model, toys=Toys(precision=0.5, most=1000))
     assert limit.method == "auto"
     assert limit.how.startswith("toys: ")
     assert limit.how.endswith("and 'efficiency' is gaussian; use method='toys'")

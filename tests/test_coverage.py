@@ -126,15 +126,8 @@ def test_where_asymptotic_limits_do_not_cover(b, per_cent):
     assert 100 * smallest == pytest.approx(per_cent, abs=0.01)
 
 
-MARKS = {
-    0.05: pytest.mark.slow,
-    0.5: (),
-    3.0: pytest.mark.slow,
-    30.0: pytest.mark.slow,
-}
-
-
-@pytest.mark.parametrize("b", [pytest.param(b, marks=MARKS[b]) for b in REACH])
+@pytest.mark.slow
+@pytest.mark.parametrize("b", REACH)
 def test_limits_by_toys_cover_any_signal(limits, b):
     """Every signal within 4 errors, 500 signals within 2: 1 set of seeds in 20 fails the latter.
 

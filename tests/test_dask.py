@@ -23,12 +23,14 @@ from zfit_dark.results import Scan
 
 distributed = pytest.importorskip("distributed")
 
-MASSES = np.linspace(0.3, 2.9, 150)
+pytestmark = pytest.mark.slow  # every worker that starts imports TensorFlow
+
+MASSES = np.linspace(0.3, 2.9, 60)
 
 
 def slowly(mass: float) -> float:
     """The signal of a coupling, told by somebody who takes his time: others can step in."""
-    time.sleep(0.02)
+    time.sleep(0.01)
     return 2.0 * mass
 
 
@@ -112,6 +114,20 @@ def test_a_worker_is_killed_in_the_middle(cluster: Any, executor: Executor, tmp_
     assert before[1] in pids(cluster)
 
 
+def test_a_compiled_scan_with_a_worker_killed(
+    cluster: Any, executor: Executor, tmp_path: Path
+) -> None:
+    import two_channels
+
+    model, masses = two_channels.likelihood(), np.linspace(0.35, 1.9, 300)
+    kept = tmp_path / "scan.checkpoint"
+    zd.scan(model, masses[:2], progress=False, executor=executor)
+    with killed_after(5, kept, pids(cluster)[0]) as killed:
+        found = zd.scan(model, masses, progress=False, executor=executor, checkpoint=kept)
+    assert killed
+    same(found, zd.scan(model, masses, progress=False))
+
+
 def deadly(mass: float) -> float:
     """Kills the process that takes it up, if that is one of the cluster."""
     if mass > 2.0 and multiprocessing.parent_process() is not None:
@@ -128,19 +144,3 @@ def test_a_cluster_that_gives_up_is_told_and_nothing_is_lost(
     with pytest.raises(workers.WorkerError, match=r"a worker process died .*take fewer of them"):
         zd.scan(counting(deadly), MASSES, progress=False, executor=executor, checkpoint=kept)
     assert 0 < len(masses_done(kept)) < MASSES.size
-    cluster.wait_for_workers(2, timeout=60)
-
-
-@pytest.mark.slow
-def test_a_compiled_scan_with_a_worker_killed(
-    cluster: Any, executor: Executor, tmp_path: Path
-) -> None:
-    import two_channels
-
-    model, masses = two_channels.likelihood(), np.linspace(0.35, 1.9, 300)
-    kept = tmp_path / "scan.checkpoint"
-    zd.scan(model, masses[:2], progress=False, executor=executor)
-    with killed_after(5, kept, pids(cluster)[0]) as killed:
-        found = zd.scan(model, masses, progress=False, executor=executor, checkpoint=kept)
-    assert killed
-    same(found, zd.scan(model, masses, progress=False))

@@ -164,6 +164,7 @@ def test_what_cannot_be_merged(parts: Path, spoil: Callable[[Path], str], capsys
     assert not (parts / "scan.json").exists()
 
 
+@pytest.mark.slow
 def test_all_lifetimes_in_shards(tmp_path: Path) -> None:
     common = "scan idm --all --modes mumu --max-masses 5 --method exact --quiet --out"
     for more in ("", "--shard 1/2", "--shard 2/2"):

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sixty_candidates import counting, same
 
 import zfit_dark as zd
 from zfit_dark import workers
 from zfit_dark.checkpoint import masses_done
-from zfit_dark.results import Scan
 
 distributed = pytest.importorskip("distributed")
 
@@ -32,26 +32,6 @@ def slowly(mass: float) -> float:
     """The signal of a coupling, told by somebody who takes his time: others can step in."""
     time.sleep(0.01)
     return 2.0 * mass
-
-
-def counting(per_poi: Any = slowly) -> zd.Likelihood:
-    """A likelihood that only counts: nothing is compiled."""
-    shape = zd.SignalShape([0.2, 3.0], {"sigma": [0.01, 0.02]}, source="a test", status="assumed")
-    channel = zd.CountingChannel(
-        "mumu",
-        masses=np.random.default_rng(3).uniform(0.2, 3.0, 60),
-        signal=shape,
-        window=2,
-        sidebands=(4, 20),
-        signal_per_poi=per_poi,
-        limits=(0.2, 3.0),
-    )
-    return zd.Likelihood([channel], poi="sigma_fb")
-
-
-def same(one: Scan, other: Scan) -> None:
-    for name in ("masses", "observed", "expected", "poi_hat", "poi_error", "p0", "valid"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +80,14 @@ def pids(cluster: Any) -> list[int]:
 
 
 def test_a_worker_is_killed_in_the_middle(cluster: Any, executor: Executor, tmp_path: Path) -> None:
-    right = zd.scan(counting(), MASSES, progress=False)
+    right = zd.scan(counting(slowly), MASSES, progress=False)
     kept = tmp_path / "scan.checkpoint"
-    zd.scan(counting(), MASSES[:4], progress=False, executor=executor)  # both have the model
+    zd.scan(counting(slowly), MASSES[:4], progress=False, executor=executor)  # both have the model
     before = pids(cluster)
     with killed_after(5, kept, before[0]) as killed:
-        found = zd.scan(counting(), MASSES, progress=False, executor=executor, checkpoint=kept)
+        found = zd.scan(
+            counting(slowly), MASSES, progress=False, executor=executor, checkpoint=kept
+        )
     assert killed
     assert killed[0] < MASSES.size
     same(found, right)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_workers import MASSES, counting, same, scanned
+from sixty_candidates import counting, same
+from test_workers import MASSES, scanned
 
 import zfit_dark as zd
 from zfit_dark import cli

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sixty_candidates import counting
 from test_cli import Capture, refused
 
 import zfit_dark as zd
@@ -40,21 +41,6 @@ LIMIT = Limit(
 )
 FAILED = replace(LIMIT, valid=False, warnings=("the fit did not converge", "at a bound"))
 FULL = Path("/dev/full")
-
-
-def counting() -> zd.Likelihood:
-    """A likelihood that only counts: nothing is compiled."""
-    shape = zd.SignalShape([0.2, 3.0], {"sigma": [0.01, 0.02]}, source="a test", status="assumed")
-    channel = zd.CountingChannel(
-        "mumu",
-        masses=np.random.default_rng(3).uniform(0.2, 3.0, 60),
-        signal=shape,
-        window=2,
-        sidebands=(4, 20),
-        signal_per_poi=2.0,
-        limits=(0.2, 3.0),
-    )
-    return zd.Likelihood([channel], poi="sigma_fb")
 
 
 def lines_of(log: Path) -> list[dict[str, Any]]:

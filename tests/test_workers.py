@@ -7,7 +7,6 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zfit
+from sixty_candidates import counting, same, twice_per_poi
 
 import zfit_dark as zd
 from zfit_dark import cli, workers
@@ -27,35 +27,8 @@ MASSES = np.linspace(0.5, 2.5, 12)
 SPAWN = multiprocessing.get_context("spawn")
 
 
-def per_poi(mass: float, slope: float = 2.0) -> float:
-    return slope * mass
-
-
-@cache
-def counting(slope: float = 2.0) -> zd.Likelihood:
-    """A likelihood that only counts: nothing is compiled."""
-    shape = zd.SignalShape([0.2, 3.0], {"sigma": [0.01, 0.02]}, source="a test", status="assumed")
-    channel = zd.CountingChannel(
-        "mumu",
-        masses=np.random.default_rng(3).uniform(0.2, 3.0, 60),
-        signal=shape,
-        window=2,
-        sidebands=(4, 20),
-        signal_per_poi=partial(per_poi, slope=slope),
-        limits=(0.2, 3.0),
-    )
-    return zd.Likelihood([channel], poi="sigma_fb")
-
-
 def scanned(model: zd.Likelihood, **how: Any) -> Scan:
     return zd.scan(model, MASSES, progress=False, **how)
-
-
-def same(one: Scan, other: Scan) -> None:
-    for name in ("masses", "observed", "expected", "poi_hat", "poi_error", "p0", "valid"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
-    assert one.warnings == other.warnings
-    assert one.how == other.how
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +65,7 @@ def test_processes_find_the_same_limits(pool: Executor, tmp_path: Path) -> None:
 
 def test_other_yields_need_no_other_model(pool: Executor) -> None:
     model = counting()
-    twice = model.rescaled({"mumu": partial(per_poi, slope=4.0)})
+    twice = model.rescaled({"mumu": twice_per_poi})
     assert workers.job(model, [1], ()).key == workers.job(twice, [1], ()).key
     np.testing.assert_allclose(
         scanned(twice, executor=pool).observed, scanned(model).observed / 2, rtol=1e-9

@@ -372,6 +372,7 @@ def test_a_hypothesis_needs_window_and_sidebands() -> None:
         Likelihood([wide]).move_to(1.0)
 
 
+@pytest.mark.slow
 def test_a_gaussian_nuisance_is_left_to_toys() -> None:
     model = Likelihood([channel(nuisances=(Nuisance("efficiency", 0.1, "gaussian"),))]).move_to(1.0)
     with pytest.raises(InputError, match="lognormal nuisances, and 'efficiency' is gaussian"):

@@ -512,7 +512,7 @@ def project(
         max_masses=max_masses,
         blind=blind,
         method=search.METHOD if method is None else method,
-        progress=not quiet and sys.stderr.isatty(),
+        progress=not quiet,
         floor=floor,
     )
     written = [out / "projection.json", out / "projection.csv"]

@@ -101,7 +101,7 @@ def test_a_compiled_scan_with_a_worker_killed(
 ) -> None:
     import two_channels
 
-    model, masses = two_channels.likelihood(), np.linspace(0.35, 1.9, 300)
+    model, masses = two_channels.likelihood(), np.linspace(0.35, 0.9, 300)
     kept = tmp_path / "scan.checkpoint"
     zd.scan(model, masses[:2], progress=False, executor=executor)
     with killed_after(5, kept, pids(cluster)[0]) as killed:

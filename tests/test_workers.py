@@ -63,6 +63,16 @@ def test_processes_find_the_same_limits(pool: Executor, tmp_path: Path) -> None:
     same(scanned(counting(), executor=pool, checkpoint=kept), alone)  # nothing is left to do
 
 
+def test_a_process_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set before it imports TensorFlow, which then keeps to it; here nothing is changed."""
+    name = "TF_NUM_INTRAOP_THREADS"
+    monkeypatch.delenv(name, raising=False)
+    with ProcessPoolExecutor(1, mp_context=SPAWN) as fresh:
+        scanned(counting(), executor=fresh)
+        assert fresh.submit(os.environ.get, name).result() == "1"
+    assert name not in os.environ
+
+
 def test_other_yields_need_no_other_model(pool: Executor) -> None:
     model = counting()
     twice = model.rescaled({"mumu": twice_per_poi})

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import multiprocessing
+import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import (
@@ -21,6 +21,7 @@ from concurrent.futures import (
     Future,
     wait,
 )
+from contextlib import contextmanager
 from dataclasses import replace
 from threading import Lock
 from time import perf_counter
@@ -28,7 +29,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import cloudpickle
-import tensorflow as tf
 import zfit
 
 from zfit_dark.channel import Channel
@@ -48,6 +48,8 @@ _TURN = 0.2
 
 _MOST = 32
 """Most hypotheses of a task."""
+
+_THREADS = "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"
 
 _models: dict[str, Likelihood] = {}
 """What this process has: the last model that it was sent."""
@@ -146,9 +148,10 @@ def limits(work: Job, masses: Sequence[float], executor: Executor) -> Iterator[t
 
     try:
         while waiting or running:
-            while waiting and len(running) < _IN_FLIGHT:
-                few = min(size, 1 + len(waiting) // 16)  # so that all are busy to the end
-                hand_out([waiting.popleft() for _ in range(few)])
+            with _one_thread_each():
+                while waiting and len(running) < _IN_FLIGHT:
+                    few = min(size, 1 + len(waiting) // 16)  # so that all are busy to the end
+                    hand_out([waiting.popleft() for _ in range(few)])
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 some, turn = running.pop(future), future.result()
                 if turn is None:
@@ -206,8 +209,6 @@ def _of_the_executor(error: Exception) -> bool:
 
 
 def _loaded(model: bytes) -> Likelihood:
-    if multiprocessing.parent_process() is not None:
-        _use_one_thread()
     found = cloudpickle.loads(model)
     assert isinstance(found, Likelihood)
     return found
@@ -223,13 +224,19 @@ def _prepared(model: Likelihood, question: bytes) -> tuple[Likelihood, tuple[Any
     return found, arguments
 
 
-def _use_one_thread() -> None:
-    """The cores are for as many processes."""
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes that start meanwhile have one thread each: the cores are for as many processes.
+
+    TensorFlow looks at the environment when it is imported, and does not change its mind later.
+    """
+    missing = [name for name in _THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(missing, "1"))
     try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:
-        pass  # it has begun to work
+        yield
+    finally:
+        for name in missing:
+            os.environ.pop(name, None)
 
 
 class _Pickler(cloudpickle.Pickler):

@@ -69,7 +69,7 @@ def test_a_process_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(name, raising=False)
     with ProcessPoolExecutor(1, mp_context=SPAWN) as fresh:
         scanned(counting(), executor=fresh)
-        assert fresh.submit(os.environ.get, name).result() == "1"
+        assert fresh.submit(os.getenv, name).result() == "1"
     assert name not in os.environ
 
 

@@ -8,6 +8,8 @@ import pytest
 import reference_jobs as jobs
 import tensorflow as tf
 import zfit
+from scipy.special import ndtr
+from zfit import supports
 
 import zfit_dark as zd
 from zfit_dark.errors import InputError
@@ -311,6 +313,23 @@ class ByPython(zfit.pdf.ZPDF):
         return tf.constant(np.exp(-0.5 * ((x.numpy() - mu) / sigma) ** 2))
 
 
+class IntegratedByPython(zfit.pdf.BasePDF):
+    """A Gaussian that the graph can follow, divided by an integral that it cannot."""
+
+    def __init__(self, mu, sigma, obs, extended):
+        super().__init__(obs=obs, params={"mu": mu, "sigma": sigma}, extended=extended)
+
+    @supports(norm=False)
+    def _pdf(self, x, norm, params):
+        return tf.exp(-0.5 * ((zfit.z.unstack_x(x) - params["mu"]) / params["sigma"]) ** 2)
+
+    @supports(norm=False)
+    def _integrate(self, limits, norm, options):
+        mu, sigma = (np.asarray(self.params[name].value()) for name in ("mu", "sigma"))
+        lower, upper = (ndtr((np.ravel(edge) - mu) / sigma) for edge in limits.v1.limits)
+        return tf.constant(np.sqrt(2 * np.pi) * sigma * (upper - lower))
+
+
 @pytest.mark.slow
 def test_second_derivatives_of_a_shape_that_is_left_to_zfit():
     """TensorFlow sees no slope in such a shape, and took its second derivatives for zero."""
@@ -332,7 +351,8 @@ def test_second_derivatives_of_a_shape_that_is_left_to_zfit():
 
 
 @pytest.mark.slow
-def test_a_pdf_that_cannot_be_compiled_is_left_to_zfit_with_a_warning():
+@pytest.mark.parametrize("unruly", [ByPython, IntegratedByPython])
+def test_a_pdf_that_cannot_be_compiled_is_left_to_zfit_with_a_warning(unruly):
     def made(kind):
         mass = zfit.Parameter(f"profile_mass{next(_COUNT)}", 0.6, floating=False)
         signal = parameter(80.0, -100.0, 1000.0)
@@ -341,8 +361,8 @@ def test_a_pdf_that_cannot_be_compiled_is_left_to_zfit_with_a_warning():
         return extended([peak, background]), signal
 
     right = zd.upper_limit(*made(zfit.pdf.Gauss))
-    loss, signal = made(ByPython)
-    with pytest.warns(UserWarning, match=r"cannot be compiled .* ZPDF \(ByPython\): NotImpl"):
+    loss, signal = made(unruly)
+    with pytest.warns(UserWarning, match=rf"cannot be compiled .* \({unruly.__name__}\): NotImpl"):
         found = zd.upper_limit(loss, signal)
     assert found.valid
     np.testing.assert_allclose(found.expected, right.expected, rtol=1e-6)

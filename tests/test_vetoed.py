@@ -13,7 +13,9 @@ from hypothesis import given
 from scipy.integrate import quad
 
 from zfit_dark.errors import InputError
+from zfit_dark.once import once
 from zfit_dark.pdf import DoubleCB, Vetoed
+from zfit_dark.pdf._closed_form import integrals
 from zfit_dark.pdf.crystal_ball import double_cb_integral
 from zfit_dark.pdf.vetoed import _VisibleFraction, visible_pieces
 
@@ -166,6 +168,36 @@ def test_what_the_yield_counts(obs, peak, mu):
             assert float(pdf.get_yield().value()) == pytest.approx(200.0 * seen / whole, rel=1e-12)
             assert float(pdf.visible_fraction()) == pytest.approx(seen / whole, rel=1e-12)
     assert {p.name for p in pdf.get_params(is_yield=True)} == {"mu", "n_signal"}
+
+
+def test_an_integral_is_found_once(peak, background, mu):
+    """Where parameters stay: by PDFs with the same holes, by a yield and by a density."""
+    hole = zfit.Parameter("once_hole", 0.448)
+    pdfs = [Vetoed(pdf, [(hole, 0.46)], counts="all") for pdf in (peak, background)]
+
+    def numbers():
+        return [
+            np.ravel(value).item()
+            for pdf in pdfs
+            for value in (pdf.visible_fraction(), pdf.normalization(pdf.norm), pdf.pdf([0.5])[0])
+        ]
+
+    right = numbers()
+    with (
+        mock.patch("zfit_dark.pdf.vetoed.integrals", side_effect=integrals) as integrated,
+        mock.patch("zfit_dark.pdf.vetoed.visible_pieces", side_effect=visible_pieces) as cut,
+        once(),
+    ):
+        assert numbers() == pytest.approx(right, rel=1e-14)
+    assert (integrated.call_count, cut.call_count) == (2, 1)
+    with zfit.param.set_values([hole, mu], [0.44, 0.46]):
+        moved = numbers()
+        assert moved[0] == pytest.approx(
+            sum(cb_integral(a, b, 0.46) for a, b in left_of([(0.44, 0.46)]))
+            / cb_integral(LOWER, UPPER, 0.46)
+        )
+        with once():  # nothing is left of the last time
+            assert numbers() == pytest.approx(moved, rel=1e-14)
 
 
 def test_all_counts_the_range_of_the_inner_pdf(obs, peak):

@@ -685,7 +685,8 @@ class CompiledLoss:
                 raise self._hopeless(error) from error
             first = error
         self._by_xla = False
-        constants = len(self._all.fixed) + len(self._all.derived)
+        self._all.scale_nothing()
+        constants = self._all.constants
         terms = [term for channel in self._channels for term in channel.terms]
         obstacles = {term.pdf: why for term in terms if (why := term.obstacle(constants))}
         try:

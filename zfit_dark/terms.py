@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 import zfit
+from zfit.util.exception import NormNotImplemented
 
 from zfit_dark.newton import FloatArray
+from zfit_dark.once import once
 
 ALONE = threading.RLock()
 """Held while zfit parameters answer with tensors: no other thread may look at them or move them."""
@@ -32,6 +34,8 @@ class Parameters:
         floating: what a fit may move, sorted by name.
         fixed: independent parameters that it may not, such as a mass, sorted by name.
         derived: composed parameters that follow from fixed ones alone, sorted by name.
+        scaled: PDFs whose shape follows from these alone; the integrals that they are divided by
+            are found once, and not wherever the shape is.
     """
 
     def __init__(self, loss: Any) -> None:
@@ -44,6 +48,7 @@ class Parameters:
             set(loss.get_params(floating=False)) - set(floating), key=by_name
         )
         self.derived: list[Any] = sorted(_derived(loss), key=by_name)
+        self.scaled: list[Any] = []
         self._derive: Callable[[tf.Tensor], tf.Tensor] | None = None
 
     @property
@@ -65,16 +70,24 @@ class Parameters:
         Args:
             index: which floating parameters answer.
             values: their values.
-            constants: values of the fixed and the derived parameters.
+            constants: see ``derive``.
         """
         floating = {self.floating[i]: value for i, value in zip(index, values, strict=True)}
         known = {name: lambda value=value: value for name, value in floating.items()}
         with _answering(_elements(self.fixed + self.derived, constants) | known):
             yield
 
+    @property
+    def constants(self) -> int:
+        """How many numbers ``derive`` returns."""
+        return len(self.fixed) + len(self.derived) + len(self.scaled)
+
     def derive(self, fixed: tf.Tensor) -> tf.Tensor:
-        """Values of the fixed and the derived parameters, from those of the fixed ones."""
-        if not self.derived:
+        """The constants, from the values of the fixed parameters.
+
+        These come first, then those of the derived parameters, then the integrals of scaled PDFs.
+        """
+        if self.constants == len(self.fixed):
             return fixed
         if self._derive is None:
             signature = tf.TensorSpec((len(self.fixed),), tf.float64)
@@ -83,9 +96,21 @@ class Parameters:
         return self._derive(fixed)
 
     def _with_derived(self, fixed: tf.Tensor) -> tf.Tensor:
-        with _answering(_elements(self.fixed, fixed)):
-            derived = [tf.reshape(parameter.value(), []) for parameter in self.derived]
-        return tf.concat([fixed, tf.stack(derived)], 0)
+        with _answering(_elements(self.fixed, fixed)), once():
+            derived = [parameter.value() for parameter in self.derived]
+            derived += [pdf.normalization(pdf.norm) for pdf in self.scaled]
+        return tf.concat([fixed, tf.stack([tf.reshape(value, []) for value in derived])], 0)
+
+    def scale(self, pdf: Any, constants: tf.Tensor) -> tf.Tensor | None:
+        """What the shape of a PDF is divided by, or None if it is not among the scaled ones."""
+        for i, scaled in enumerate(self.scaled, len(self.fixed) + len(self.derived)):
+            if scaled is pdf:
+                return constants[i]
+        return None
+
+    def scale_nothing(self) -> None:
+        """Leave it to all PDFs to divide their shapes."""
+        self.scaled, self._derive = [], None
 
     @staticmethod
     def values(parameters: Sequence[Any]) -> FloatArray:
@@ -253,6 +278,8 @@ class Term:
             self.yield_index = parameters.of(moving)
         self._traced: Callable[..., tuple[tf.Tensor, tf.Tensor]] | None = None
         self.by_zfit = False
+        if not self.index and self.dimensions and _is_scaled(pdf):
+            parameters.scaled.append(pdf)
 
     def shape(
         self, theta: tf.Tensor, constants: tf.Tensor, points: tf.Tensor
@@ -339,8 +366,14 @@ class Term:
 
     def value(self, theta: tf.Tensor, constants: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
         """Shape at points, (n,), for the parameters of ``index``."""
+        scale = self.parameters.scale(self.pdf, constants)
         with self.parameters.at(self.index, tf.unstack(theta), constants):
-            return self._at_present(points)
+            if scale is None:
+                return self._at_present(points)
+            return self.pdf.pdf(self._data(points), norm=False) / scale
+
+    def _data(self, points: tf.Tensor) -> Any:
+        return zfit.Data.from_tensor(self.pdf.space, points, guarantee_limits=True)
 
     def _at_present(self, points: tf.Tensor) -> tf.Tensor:
         """Shape at points for what the parameters answer."""
@@ -348,8 +381,7 @@ class Term:
             return tf.reshape(self.pdf.counts(), [-1])
         if self.kind == "shares":
             return tf.reshape(self.pdf.rel_counts(), [-1])
-        data = zfit.Data.from_tensor(self.pdf.space, points, guarantee_limits=True)
-        return self.pdf.pdf(data)
+        return self.pdf.pdf(self._data(points))
 
     def _evaluated(
         self, theta: FloatArray, constants: FloatArray, points: FloatArray
@@ -551,6 +583,17 @@ class Channel:
         edges = [edge if isinstance(edge, float) else value(edge) for edge in self._holes]
         edges += [self._ends[1]] * (number - self.edges)
         return np.sort(np.clip([*self._ends, *edges], *self._ends))[:number]
+
+
+def _is_scaled(pdf: Any) -> bool:
+    """Whether zfit divides the shape by its integral, because the PDF itself does not."""
+    try:
+        pdf._pdf(None, pdf.norm)
+    except NormNotImplemented:
+        return True
+    except Exception:  # it goes to work without points
+        pass
+    return False
 
 
 def _first_line(error: Exception) -> str:

@@ -19,6 +19,7 @@ from zfit.serialization import Serializer, SpaceRepr  # noqa: F401 (annotations 
 from zfit.util.exception import AnalyticIntegralNotImplemented
 
 from zfit_dark.errors import InputError
+from zfit_dark.once import remembered
 from zfit_dark.pdf._closed_form import integrals
 from zfit_dark.pdf._functor import SinglePDFFunctor, SinglePDFFunctorRepr, bounds
 from zfit_dark.pdf._space import tensor_space
@@ -139,14 +140,8 @@ class Vetoed(SinglePDFFunctor, SerializableMixin):
             A scalar: the integral over the normalisation range of this PDF outside the holes,
             over that of the inner PDF in its own normalisation range. It follows the parameters.
         """
-        starts, stops = self._pieces(self.norm)
-        lower, upper = self.pdfs[0].norm.v1.limits
-        *seen, whole = tf.unstack(
-            self._inner_integrals(
-                tf.concat([starts, lower], axis=0), tf.concat([stops, upper], axis=0)
-            )
-        )
-        return tf.add_n(seen) / whole
+        seen, whole = self._seen_and_whole()
+        return seen / whole
 
     def _set_yield(self, value: Any) -> None:
         if self.counts == "all":
@@ -182,7 +177,37 @@ class Vetoed(SinglePDFFunctor, SerializableMixin):
     def _pieces(self, limits: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """Starts and stops of what the holes leave of the limits."""
         lower, upper = limits.v1.limits
-        return visible_pieces(lower, upper, *self._holes())
+        if not self._is_norm(limits):
+            return visible_pieces(lower, upper, *self._holes())
+        edges = (
+            edge if isinstance(edge, float) else id(edge) for i in self.intervals for edge in i
+        )
+        pieces: tuple[tf.Tensor, tf.Tensor] = remembered(
+            ("pieces", *bounds(limits), *edges),
+            lambda: visible_pieces(lower, upper, *self._holes()),
+        )
+        return pieces
+
+    def _is_norm(self, limits: Any) -> bool:
+        """Whether limits are those of the norm, and not tensors that a graph tells."""
+        symbolic = any(map(tf.is_symbolic_tensor, limits.v1.limits))
+        return not symbolic and bounds(limits) == bounds(self.norm)
+
+    def _seen_and_whole(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Integrals of the inner PDF: outside the holes in this norm, and over all of its own."""
+
+        def find() -> tuple[tf.Tensor, tf.Tensor]:
+            starts, stops = self._pieces(self.norm)
+            lower, upper = self.pdfs[0].norm.v1.limits
+            *seen, whole = tf.unstack(
+                self._inner_integrals(
+                    tf.concat([starts, lower], axis=0), tf.concat([stops, upper], axis=0)
+                )
+            )
+            return tf.add_n(seen), whole
+
+        found: tuple[tf.Tensor, tf.Tensor] = remembered((id(self), "seen and whole"), find)
+        return found
 
     def _inner_integrals(self, starts: tf.Tensor, stops: tf.Tensor) -> tf.Tensor:
         inner = self.pdfs[0]
@@ -207,6 +232,8 @@ class Vetoed(SinglePDFFunctor, SerializableMixin):
     @supports(norm=False)
     def _integrate(self, limits: Any, norm: Any, options: Any) -> tf.Tensor:
         del norm, options
+        if self.counts == "all" and self._is_norm(limits):  # found for the visible fraction, too
+            return self._seen_and_whole()[0][tf.newaxis]
         return tf.reduce_sum(self._inner_integrals(*self._pieces(limits)), keepdims=True)
 
     @supports(norm=False)

@@ -127,7 +127,7 @@ def test_where_asymptotic_limits_do_not_cover(b, per_cent):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("b", REACH)
+@pytest.mark.parametrize("b", [0.5, 3.0])
 def test_limits_by_toys_cover_any_signal(limits, b):
     """Every signal within 4 errors, 500 signals within 2: 1 set of seeds in 20 fails the latter.
 
@@ -166,12 +166,7 @@ def test_exact_limits_with_a_sideband_cover_any_signal(b, tau, reach, rare):
         (0.1, 10.0, 6.0),
         *(
             pytest.param(b, tau, reach, marks=pytest.mark.slow)
-            for b, tau, reach in (
-                (1.0, 3.0, 8.0),
-                (1.0, 10.0, 8.0),
-                (5.0, 3.0, 9.0),
-                (5.0, 10.0, 9.0),
-            )
+            for b, tau, reach in ((1.0, 10.0, 8.0), (5.0, 3.0, 9.0))
         ),
     ],
 )

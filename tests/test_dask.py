@@ -19,6 +19,7 @@ from sixty_candidates import counting, same
 
 import zfit_dark as zd
 from zfit_dark import workers
+from zfit_dark.channel import bernstein
 from zfit_dark.checkpoint import masses_done
 
 distributed = pytest.importorskip("distributed")
@@ -99,14 +100,24 @@ def test_a_worker_is_killed_in_the_middle(cluster: Any, executor: Executor, tmp_
 def test_a_compiled_scan_with_a_worker_killed(
     cluster: Any, executor: Executor, tmp_path: Path
 ) -> None:
-    import two_channels
-
-    model, masses = two_channels.likelihood(), np.linspace(0.35, 0.9, 300)
+    shape = zd.SignalShape([0.2, 3.0], {"sigma": [0.01, 0.02]}, source="a test", status="assumed")
+    channel = zd.ShapeChannel(
+        "mumu",
+        np.random.default_rng(4).uniform(0.2, 3.0, 3000),
+        (0.2, 3.0),
+        shape,
+        slowly,
+        background=bernstein(1),
+        window=15,
+    )
+    model, masses = zd.Likelihood([channel]), np.linspace(0.3, 2.9, 300)
     kept = tmp_path / "scan.checkpoint"
     zd.scan(model, masses[:2], progress=False, executor=executor)
     with killed_after(5, kept, pids(cluster)[0]) as killed:
         found = zd.scan(model, masses, progress=False, executor=executor, checkpoint=kept)
     assert killed
+    assert killed[0] < masses.size
+    assert found.valid.all()
     same(found, zd.scan(model, masses, progress=False))
 
 

@@ -40,8 +40,11 @@ from zfit_dark.results import Limit
 from zfit_dark.terms import ALONE
 from zfit_dark.toys import make_room
 
-_IN_FLIGHT = 64
-"""Tasks that are handed out at a time."""
+_FIRST = 8
+"""Tasks that are handed out before it is known how long a hypothesis takes."""
+
+_IN_FLIGHT = 256
+"""Tasks that are handed out at a time after that: some for every worker of a large cluster."""
 
 _TURN = 0.2
 """Seconds that a task should take: a cluster takes 5 ms to hand one out."""
@@ -141,7 +144,7 @@ def limits(work: Job, masses: Sequence[float], executor: Executor) -> Iterator[t
         WorkerError: if a process died and the executor has none in its place.
     """
     waiting, running = deque(masses), dict[Future[Turn | None], list[float]]()
-    size = 1
+    size, at_a_time = 1, _FIRST
 
     def hand_out(some: list[float], model: bytes | None = None) -> None:
         running[executor.submit(limits_at, some, work.key, work.question, model)] = some
@@ -149,8 +152,8 @@ def limits(work: Job, masses: Sequence[float], executor: Executor) -> Iterator[t
     try:
         while waiting or running:
             with _one_thread_each():
-                while waiting and len(running) < _IN_FLIGHT:
-                    few = min(size, 1 + len(waiting) // 16)  # so that all are busy to the end
+                while waiting and len(running) < at_a_time:
+                    few = min(size, 1 + len(waiting) // 8)  # so that all are busy to the end
                     hand_out([waiting.popleft() for _ in range(few)])
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 some, turn = running.pop(future), future.result()
@@ -161,6 +164,7 @@ def limits(work: Job, masses: Sequence[float], executor: Executor) -> Iterator[t
                 yield from zip(some, turn.limits, strict=False)
                 waiting.extendleft(reversed(some[done:]))
                 size = min(max(1, int(_TURN * done / max(turn.seconds, 1e-9))), _MOST)
+                at_a_time = _IN_FLIGHT
     except Exception as error:
         if not _of_the_executor(error):
             raise

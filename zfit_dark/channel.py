@@ -88,6 +88,10 @@ class Veto:
 def chebyshev(order: int) -> Background:
     """A smooth background: zfit's Chebyshev polynomial with free coefficients.
 
+    It may become negative where no candidate says otherwise. Where a veto or an edge takes half of
+    a window, its coefficients may grow without end; a limit is then flagged as not found.
+    ``bernstein`` has neither trouble, and compiles faster.
+
     Args:
         order: highest power, 0 for a constant.
 

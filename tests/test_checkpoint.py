@@ -434,7 +434,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., in
     """The command ``scan`` for three masses of a search that only counts, without plots."""
     search = searches.load("idm")
     monkeypatch.setattr(search, "fits", lambda *_, **__: [])
-    monkeypatch.setattr(cli, "_plots", lambda *_, **__: [])
+    monkeypatch.setattr(cli.files, "plots", lambda *_, **__: [])
     text = f"scan idm --channel mumu --masses 0.7,1.6,2.4 --ctau 1 --out {tmp_path}"
     return lambda *more: cli.main([*text.split(), *more])
 
@@ -486,8 +486,8 @@ def test_an_interrupted_command_tells_how_to_go_on(
 def test_all_lifetimes_are_kept_in_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "_exclusions", lambda *_: [])
-    monkeypatch.setattr(cli, "_maps", lambda *_: [])
+    monkeypatch.setattr(cli.files, "exclusions", lambda *_: [])
+    monkeypatch.setattr(cli.files, "maps", lambda *_: [])
     text = f"scan idm --channel mumu --masses 0.7,2.4 --all --out {tmp_path}"
     for more, before in ([], False), ([], True), (["--fresh"], False):
         assert cli.main([*text.split(), *more]) == 0

@@ -548,7 +548,7 @@ def test_too_little_memory_elsewhere(
     def greedy(*_: Any) -> Any:
         return np.empty(2**50)
 
-    monkeypatch.setattr(cli, "_plots", greedy)
+    monkeypatch.setattr(cli.files, "plots", greedy)
     made_up_scan().to_json(tmp_path / "scan.json")
     told = refused(capsys, "plot", tmp_path / "scan.json")
     assert told == "too little memory; allow more, or ask for fewer modes, workers or toys"

@@ -596,7 +596,7 @@ def without_fits(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(limits, channel, lambda *_, **__: None)
     monkeypatch.setattr(scanning, "scan", scan)
     monkeypatch.setattr(projecting, "project", project)
-    monkeypatch.setattr(cli, "import_module", lambda name: SimpleNamespace(Client=nobody))
+    monkeypatch.setattr(cli.running, "import_module", lambda name: SimpleNamespace(Client=nobody))
 
 
 @pytest.mark.usefixtures("sketched", "without_fits")

@@ -157,7 +157,7 @@ def test_a_line_for_every_limit_that_is_not_valid(
     quiet: bool, tmp_path: Path, capsys: Capture
 ) -> None:
     log = tmp_path / "scan.log"
-    with cli._told(log, quiet):
+    with cli.words.told(log, quiet):
         progress.tell(0.7, LIMIT)
         progress.tell(1.6, FAILED)
         progress.tell(2.4, replace(FAILED, warnings=()))
@@ -289,7 +289,7 @@ def test_a_bar_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_failed_fit_is_told_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     with terminal(monkeypatch) as written:
-        with cli._told(None, False), progress.bar(2, progress=True) as advance:
+        with cli.words.told(None, False), progress.bar(2, progress=True) as advance:
             for mass, limit in ((0.7, LIMIT), (1.6, FAILED)):
                 progress.tell(mass, limit)
                 advance(progress.in_gev(mass))

@@ -563,7 +563,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *options: str) -> dic
         return real(scan, **options)
 
     monkeypatch.setattr(plot, "brazil", brazil)
-    monkeypatch.setattr(cli, "_save", lambda figure, paths: paths)
+    monkeypatch.setattr(cli.files, "save", lambda figure, paths: paths)
     make_scan().to_json(tmp_path / "scan.json")
     assert cli.main(["plot", str(tmp_path / "scan.json"), *options]) == 0
     return passed

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +33,6 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def memory_of_a_file_given_back() -> Iterator[None]:
-    """Graphs refer to themselves: without this, many stay until the end, and take gigabytes."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture

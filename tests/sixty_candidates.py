@@ -19,14 +19,17 @@ def twice_per_poi(mass: float) -> float:
     return 2.0 * per_poi(mass)
 
 
+def shape() -> zd.SignalShape:
+    return zd.SignalShape([0.2, 3.0], {"sigma": [0.01, 0.02]}, source="a test", status="assumed")
+
+
 @cache
 def counting(signal_per_poi: Callable[[float], float] = per_poi) -> zd.Likelihood:
     """The same at every call, as making it takes a second or two."""
-    shape = zd.SignalShape([0.2, 3.0], {"sigma": [0.01, 0.02]}, source="a test", status="assumed")
     channel = zd.CountingChannel(
         "mumu",
         masses=np.random.default_rng(3).uniform(0.2, 3.0, 60),
-        signal=shape,
+        signal=shape(),
         window=2,
         sidebands=(4, 20),
         signal_per_poi=signal_per_poi,

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sixty_candidates import counting, same
+from sixty_candidates import counting, same, shape
 
 import zfit_dark as zd
 from zfit_dark import workers
@@ -100,12 +100,11 @@ def test_a_worker_is_killed_in_the_middle(cluster: Any, executor: Executor, tmp_
 def test_a_compiled_scan_with_a_worker_killed(
     cluster: Any, executor: Executor, tmp_path: Path
 ) -> None:
-    shape = zd.SignalShape([0.2, 3.0], {"sigma": [0.01, 0.02]}, source="a test", status="assumed")
     channel = zd.ShapeChannel(
         "mumu",
         np.random.default_rng(4).uniform(0.2, 3.0, 3000),
         (0.2, 3.0),
-        shape,
+        shape(),
         slowly,
         background=bernstein(1),
         window=15,

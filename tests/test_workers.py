@@ -73,6 +73,23 @@ def test_a_process_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     assert name not in os.environ
 
 
+def test_a_process_that_starts_late_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool may start one for a model that is sent again."""
+    name, seen = "TF_NUM_INTRAOP_THREADS", []
+    monkeypatch.delenv(name, raising=False)
+
+    class Looking(AtOnce):
+        def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+            seen.append(os.environ.get(name))
+            return super().submit(function, *arguments, **options)
+
+    executor = Looking()
+    scanned(counting(), executor=executor)
+    workers._models.clear()
+    assert any(executor.asked)
+    assert set(seen) == {"1"}
+
+
 def test_other_yields_need_no_other_model(pool: Executor) -> None:
     model = counting()
     twice = model.rescaled({"mumu": twice_per_poi})

@@ -147,14 +147,14 @@ def limits(work: Job, masses: Sequence[float], executor: Executor) -> Iterator[t
     size, at_a_time = 1, _FIRST
 
     def hand_out(some: list[float], model: bytes | None = None) -> None:
-        running[executor.submit(limits_at, some, work.key, work.question, model)] = some
+        with _one_thread_each():
+            running[executor.submit(limits_at, some, work.key, work.question, model)] = some
 
     try:
         while waiting or running:
-            with _one_thread_each():
-                while waiting and len(running) < at_a_time:
-                    few = min(size, 1 + len(waiting) // 8)  # so that all are busy to the end
-                    hand_out([waiting.popleft() for _ in range(few)])
+            while waiting and len(running) < at_a_time:
+                few = min(size, 1 + len(waiting) // 8)  # so that all are busy to the end
+                hand_out([waiting.popleft() for _ in range(few)])
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 some, turn = running.pop(future), future.result()
                 if turn is None:
@@ -190,7 +190,7 @@ def limits_at(
                 return None
             _models.clear()
             _ready.clear()
-            _models[key] = _loaded(model)
+            _models[key] = cloudpickle.loads(model)
         if question not in _ready:
             _ready.clear()
             _ready[question] = _prepared(_models[key], question)
@@ -210,12 +210,6 @@ def _of_the_executor(error: Exception) -> bool:
     return isinstance(error, BrokenExecutor | CancelledError) or type(error).__module__.startswith(
         "distributed."
     )
-
-
-def _loaded(model: bytes) -> Likelihood:
-    found = cloudpickle.loads(model)
-    assert isinstance(found, Likelihood)
-    return found
 
 
 def _prepared(model: Likelihood, question: bytes) -> tuple[Likelihood, tuple[Any, ...]]:

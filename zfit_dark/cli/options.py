@@ -112,11 +112,11 @@ def ranges(text: str | None) -> list[tuple[float, float | None]] | None:
     """Masses, and ranges of masses, of an option such as ``0.5,1:1.2``."""
     if text is None:
         return None
-    ranges: list[tuple[float, float | None]] = []
+    found: list[tuple[float, float | None]] = []
     for part in text.split(","):
         low, colon, high = part.partition(":")
-        ranges.append((number("--masses", low), number("--masses", high) if colon else None))
-    return ranges
+        found.append((number("--masses", low), number("--masses", high) if colon else None))
+    return found
 
 
 def shard(text: str | None) -> tuple[int, int] | None:
@@ -139,13 +139,13 @@ def signals(texts: list[str] | None) -> list[tuple[float, float]]:
 
 def pairs(option: str, texts: list[str] | None, sign: str, form: str) -> list[tuple[str, str]]:
     """What stands before and after a sign, in an option that may be given again."""
-    pairs = []
+    found = []
     for text in texts or []:
-        first, found, second = text.partition(sign)
-        if not (found and first.strip() and second.strip()):
+        first, between, second = text.partition(sign)
+        if not (between and first.strip() and second.strip()):
             raise InputError(f"{option} {text!r}: give {form}")
-        pairs.append((first.strip(), second.strip()))
-    return pairs
+        found.append((first.strip(), second.strip()))
+    return found
 
 
 def names(text: str | None) -> list[str] | None:

@@ -232,7 +232,8 @@ class Vetoed(SinglePDFFunctor, SerializableMixin):
     @supports(norm=False)
     def _integrate(self, limits: Any, norm: Any, options: Any) -> tf.Tensor:
         del norm, options
-        if self.counts == "all" and self._is_norm(limits):  # found for the visible fraction, too
+        if self.counts == "all" and self._inner_is_analytic and self._is_norm(limits):
+            # as the visible fraction finds it; one number more is nothing to an analytic integral
             return self._seen_and_whole()[0][tf.newaxis]
         return tf.reduce_sum(self._inner_integrals(*self._pieces(limits)), keepdims=True)
 

@@ -1,7 +1,13 @@
-"""Shared by all tests. The environment is set before anything imports TensorFlow or matplotlib."""
+"""Shared by all tests. The environment is set before anything imports TensorFlow or matplotlib.
+
+A test compiles a program to run it a few times: XLA is asked for quick compilation, which takes
+less than half as long. The programs are the same; tutorials and benchmarks run them as users do.
+With XLA_FLAGS= in the environment the tests do so, too.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -12,9 +18,13 @@ for name, value in {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "2",
+    "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0",
     "ZFIT_DISABLE_TF_WARNINGS": "1",
 }.items():
     os.environ.setdefault(name, value)
+
+# TensorFlow makes objects that stay, and the collector walks all of them again and again
+gc.set_threshold(100_000, 50, 100)
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402

@@ -17,12 +17,8 @@ gives densities and "hessian" second derivatives.
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,7 +27,7 @@ import tensorflow as tf
 from iminuit import Minuit
 from numpy.typing import NDArray
 
-from zfit_dark import asymptotics
+from zfit_dark import asymptotics, programs
 from zfit_dark.asimov import nodes_of, quadrature
 from zfit_dark.errors import InputError
 from zfit_dark.losses import BINNED, check
@@ -45,7 +41,7 @@ from zfit_dark.newton import (
     response,
     row_length,
 )
-from zfit_dark.terms import ALONE, Channel, Constraints, Parameters
+from zfit_dark.terms import Channel, Constraints, Parameters
 
 ROWS = 8
 """Most fits that one call of a program takes."""
@@ -736,17 +732,9 @@ class CompiledLoss:
             ),
         }
         build, sizes = builders[name]
-        signature = [tf.TensorSpec((size,), tf.float64) for size in sizes]
-        with ALONE, _no_garbage_collection():
-            traced = tf.function(
-                lambda *arguments: build(capacity, *details, *arguments), autograph=False
-            ).get_concrete_function(*signature)
-            program: Callable[..., Any] = tf.function(
-                _WITH_ARGUMENTS[len(sizes)](traced), jit_compile=self._by_xla, autograph=False
-            ).get_concrete_function(*signature)
-        program(*[tf.zeros(size, tf.float64) for size in sizes])
-        _give_back_memory()
-        return program
+        return programs.program(
+            lambda *arguments: build(capacity, *details, *arguments), sizes, self._by_xla
+        )
 
     def _expected_program(
         self, capacity: tuple[int, ...], at: tf.Tensor, points: tf.Tensor
@@ -856,18 +844,7 @@ class CompiledLoss:
             strict=True,
         ):
             into, known = self._all.spread(channel.index), channel.known(constants, x)
-            local = tf.gather(theta, channel.index)
-            with tf.GradientTape(persistent=True) as tape:
-                tape.watch(local)
-                mine = tf.linalg.matvec(into, local, transpose_a=True)
-                found = channel.density(mine, constants, x, known)
-                present = weight != 0.0
-                density = tf.where(present, found.at_points, 1.0)
-                ratio = tf.where(present, weight / density, 0.0)
-                pull = found.integral - tf.linalg.matvec(found.basis, ratio)
-                slopes = tf.linalg.matvec(found.lever, pull, transpose_a=True)
-                each = tf.unstack(tf.linalg.matvec(into, slopes))
-            bend = tf.stack([tape.gradient(s, local, unconnected_gradients="zero") for s in each])
+            bend = _bend(channel, tf.gather(theta, channel.index), into, constants, x, weight, known)
             total += tf.matmul(into, tf.matmul(bend, into), transpose_a=True)
         return total + self.constraints(theta, constants, observations)[2]
 
@@ -1047,37 +1024,39 @@ class CompiledLoss:
         ]
 
 
+def _bend(
+    channel: Channel,
+    local: tf.Tensor,
+    into: tf.Tensor,
+    constants: tf.Tensor,
+    points: tf.Tensor,
+    weights: tf.Tensor,
+    known: Sequence[tf.Tensor],
+) -> tf.Tensor:
+    """Second derivatives of the likelihood of a channel by its own parameters, inside a graph.
+
+    Row after row in a loop: the program holds the derivatives of the slope along one direction.
+    """
+
+    def row(direction: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(local)
+            theta = tf.linalg.matvec(into, local, transpose_a=True)
+            found = channel.density(theta, constants, points, known)
+            present = weights != 0.0
+            density = tf.where(present, found.at_points, 1.0)
+            ratio = tf.where(present, weights / density, 0.0)
+            pull = found.integral - tf.linalg.matvec(found.basis, ratio)
+            slopes = tf.linalg.matvec(found.lever, pull, transpose_a=True)
+            along = tf.reduce_sum(tf.linalg.matvec(into, slopes) * direction)
+        return tape.gradient(along, local, unconnected_gradients="zero")
+
+    return tf.map_fn(row, tf.eye(local.shape[0], dtype=tf.float64))
+
+
 def _gram(basis: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Weighted products of all pairs of rows; a product of matrices so flat is slow in XLA."""
     return tf.stack([tf.linalg.matvec(basis, weights * row) for row in tf.unstack(basis)])
-
-
-def _give_back_memory() -> None:
-    """The allocator keeps the half gigabyte that a large program took to compile."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:  # there is none outside glibc
-        trim(0)
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """While it traces, TensorFlow makes objects that stay, and the collector walks them all."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-# With a bare *args TensorFlow would take every call for a wrong one first, and format an error.
-_WITH_ARGUMENTS: dict[int, Callable[..., Any]] = {
-    1: lambda traced: lambda a: traced(a),
-    2: lambda traced: lambda a, b: traced(a, b),
-    3: lambda traced: lambda a, b, c: traced(a, b, c),
-    4: lambda traced: lambda a, b, c, d: traced(a, b, c, d),
-}
 
 
 def _rounded(events: int) -> int:

@@ -35,6 +35,7 @@ collect_ignore_glob = ["reference/*.py"]  # some import ROOT, which is not there
 # the same examples in every run, and no clock: a compilation may fall into any example
 settings.register_profile(
     "repeatable",
+    max_examples=40,
     derandomize=True,
     deadline=None,
     database=None,

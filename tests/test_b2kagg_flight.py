@@ -259,9 +259,10 @@ def test_limits_of_something_else_are_refused() -> None:
 def test_limits_are_those_at_the_lifetime_that_they_imply() -> None:
     """The lifetimes between which limits are interpolated are close enough."""
     sample, masses = b2kagg.read(seed=1), [0.25, 0.45, 1.2, 4.3]
-    limits = b2kagg.scan_lifetimes(sample, masses=masses, progress=False)
+    alone = {"modes": ["Kplus"], "progress": False}
+    limits = b2kagg.scan_lifetimes(sample, masses=masses, **alone)
     found = b2kagg.interpret(limits)
-    prompt = b2kagg.scan(sample, masses=masses, progress=False)
+    prompt = b2kagg.scan(sample, masses=masses, **alone)
     np.testing.assert_allclose(limits.at("combined", 0.01).expected, prompt.expected, rtol=0.01)
     ratio = found.observed / b2kagg.interpret(prompt).observed
     assert ratio[0] > 2
@@ -271,7 +272,7 @@ def test_limits_are_those_at_the_lifetime_that_they_imply() -> None:
         ctau = float(alp.lifetime_ctau_cm(mass, g))
         if ctau < LIFETIMES[0]:
             continue
-        direct = b2kagg.scan(sample, masses=[mass], ctau=ctau, progress=False)
+        direct = b2kagg.scan(sample, masses=[mass], ctau=ctau, **alone)
         predicted = alp.branching_fraction("Kplus", mass, g)
         assert direct.observed[0] == pytest.approx(predicted, rel=0.03)
     assert b2kagg.fits(sample, direct, count=1)[0].poi_hat == pytest.approx(
@@ -284,18 +285,17 @@ def test_limits_are_those_at_the_lifetime_that_they_imply() -> None:
 def test_the_coupling_comes_back_without_bias(g_aw: float) -> None:
     """200 toys of decays that fly, at a long and a short lifetime; |mean pull| < 3 errors: 0.3 %.
 
-    The fits are those of all four modes at several lifetimes; the coupling is that at which the
-    fitted branching fraction is the one that it implies.
+    The fits are those of the two modes with most events, at several lifetimes; the coupling is that
+    at which the fitted branching fraction is the one that it implies.
     """
-    mass, toys = 0.4, 200
+    mass, toys, modes = 0.4, 200, ["Kplus", "Kst0"]
     ctau = float(alp.lifetime_ctau_cm(mass, g_aw))
     branching = float(alp.branching_fraction("Kplus", mass, g_aw))
     lifetimes = ctau * np.array([0.3, 0.55, 1.0, 1.8, 3.3])
     rng = np.random.default_rng(17)
-    plain = b2kagg.generate(1)
-    made = {mode: [samples._smooth(rng, mode)["mass"] for _ in range(toys)] for mode in plain}
+    made = {mode: [samples._smooth(rng, mode)["mass"] for _ in range(toys)] for mode in modes}
     shared = 1.014 ** rng.normal(size=toys) * 1.03 ** rng.normal(size=toys)  # N_BB, efficiencies
-    own = {"Kplus": 1.03, "KS": 1.05, "Kst0": 1.04, "Kstplus": 1.08}
+    own = {"Kplus": 1.03, "Kst0": 1.04}
     for mode, drawn in made.items():
         seen = shared * own[mode] ** rng.normal(size=toys)
         expected = branching * b2kagg.signal_events(
@@ -323,9 +323,10 @@ def _fitted(
     """Branching fractions and their errors, shape (toys, lifetimes)."""
     toys = len(made["Kplus"])
     hats, errors = np.empty((2, toys, len(lifetimes)))
-    data = b2kagg.read({mode: drawn[0] for mode, drawn in made.items()})
+    data = b2kagg.read({mode: made[mode][0] if mode in made else [] for mode in b2kagg.MODES})
     for k, ctau in enumerate(lifetimes):
-        model = b2kagg.likelihood(data, ctau=float(ctau)).move_to(mass)
+        model = b2kagg.likelihood(data, modes=list(made), window=10, ctau=float(ctau))
+        model.move_to(mass)
         ours = compiled(model.loss)
         inside = {}
         for channel in model.channels:

@@ -117,13 +117,11 @@ def exact(n, b, alpha=0.05):
         (0, 0.1, 0.95),
         (2, 3.0, 0.9),
         pytest.param(3, 1.0, 0.95, marks=SLOW),
-        pytest.param(0, 3.0, 0.95, marks=SLOW),
-        pytest.param(5, 0.5, 0.95, marks=SLOW),
         pytest.param(5, 8.0, 0.95, marks=SLOW),
     ],
 )
 def test_limits_of_a_count_are_the_exact_ones(counting, n, b, level):
-    """12 numbers or fewer in each case within 4 errors: 1 seed in 250 fails one of six cases.
+    """12 numbers or fewer in each case within 4 errors: 1 seed in 380 fails one of four cases.
 
     Quantiles of the count are at least 3.5 standard deviations of 4000 toys away from a step,
     where one toy more or less would make another limit of it.
@@ -175,7 +173,7 @@ def test_no_event_excludes_three_whatever_the_background(counting, b):
 
 
 @SLOW
-@pytest.mark.parametrize(("n", "b"), [(2, 3.0), (2, 8.0), (3, 1.0)])
+@pytest.mark.parametrize(("n", "b"), [(2, 3.0), (2, 8.0)])
 def test_the_error_of_a_limit_is_its_error(counting, n, b):
     """30 seeds; 1 set of them in 30 000 has a root mean square outside 0.5 to 1.6.
 
@@ -283,7 +281,7 @@ def test_at_high_counts_limits_are_the_asymptotic_ones(high, one_round):
 def test_toys_of_the_reference_job_agree_with_asymptotics():
     """CLs at the asymptotic limit is 0.05 within 4 errors and 3 %: 1 seed in 16 000 fails."""
     job = jobs.one_channel()
-    limit, by_toys = found(job.loss, job.poi, Toys(precision=0.01, seed=2))
+    limit, by_toys = found(job.loss, job.poi, Toys(precision=0.02, seed=2))
     asymptotic = zd.upper_limit(job.loss, job.poi)
     assert limit.valid
     assert by_toys.failed == 0
@@ -303,7 +301,7 @@ def test_toys_of_the_reference_job_agree_with_asymptotics():
     beyond = {}
     for value, theta in truths.items():
         made = toys.recipe(ours, theta, job.poi, data)
-        n = 8000 if value else 4000
+        n = 4000 if value else 2000
         f = toys.fitted(
             ours, made, job.poi, [asymptotic.observed], theta[None], range(n), 77, not_below=0.0
         )

@@ -73,8 +73,7 @@ RECIPES = [
     Recipe(("Voigt",), ("Threshold",), moving=True, constrained=True, seed=3),
     Recipe(("CrystalBall",), ("Chebyshev",), moving=True, weighted=True, extended=False, seed=4),
     Recipe(("DoubleCB",), ("Legendre",), hole=True, extended=False, seed=5),
-    Recipe(("zfit's DoubleCB", "DoubleCB"), ("Exponential", "Legendre"), moving=True, seed=6),
-    Recipe(("CrystalBall", "BifurGauss"), ("Bernstein", "Threshold"), weighted=True, seed=7),
+    Recipe(("zfit's DoubleCB",), ("Exponential",), moving=True, seed=6),
     Recipe(("DoubleCB", "Gauss"), ("Chebyshev", "Bernstein"), moving=True, hole=True, seed=8),
 ]
 

@@ -52,27 +52,6 @@ def smooth_peak():
     )
 
 
-def weighted():
-    data = zfit.Data.from_numpy(
-        obs=OBS, array=candidates(), weights=np.random.default_rng(4).uniform(0.5, 1.5, 300)
-    )
-    mu, sigma = parameter(0.6, 0.2, 1.0), parameter(0.2, 0.05, 0.4)
-    gauss = zfit.pdf.Gauss(mu, sigma, OBS, extended=parameter(100.0, 0.0))
-    # the first coefficient is fixed: the scale of all of them together means nothing
-    line = zfit.pdf.Bernstein(OBS, [1.0, parameter(0.8, 0.0, 5.0)], extended=parameter(200.0, 0.0))
-    return extended([gauss, line], data)
-
-
-def hole():
-    visible = candidates()
-    visible = visible[(visible < 0.7) | (visible > 0.9)]
-    slope = zfit.pdf.Chebyshev(OBS, [parameter(-0.3), parameter(0.05)])
-    background = zd.pdf.Vetoed(slope, [(0.7, 0.9)], counts="all", extended=parameter(260.0))
-    peak = zfit.pdf.Gauss(0.6, 0.1, OBS)
-    signal = zd.pdf.Vetoed(peak, [(0.7, 0.9)], counts="all", extended=parameter(30.0))
-    return extended([signal, background], zfit.Data.from_numpy(obs=OBS, array=visible))
-
-
 def not_extended():
     fraction = parameter(0.3, 0.0, 1.0)
     model = zfit.pdf.SumPDF(
@@ -141,10 +120,8 @@ def binned(extended_loss):
     return zfit.loss.BinnedNLL(model, data)
 
 
+# peaks that move, weights and holes are in test_generated_models.py
 LOSSES = {
-    "floating peak": floating_peak,
-    "weights": weighted,
-    "hole": hole,
     "not extended": not_extended,
     "constraint": constrained,
     "two constraints": two_constraints,
@@ -189,6 +166,9 @@ def test_value_and_gradient_are_those_of_zfit(loss):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "loss", ["two constraints", "binned, extended", "binned"], indirect=True, scope="module"
+)
 def test_hessian_is_that_of_zfit(loss):
     ours = compiled(loss)
     row = shifted(ours, 1)[0]

@@ -17,7 +17,7 @@ from zfit_dark.once import once
 from zfit_dark.pdf import DoubleCB, Vetoed
 from zfit_dark.pdf._closed_form import integrals
 from zfit_dark.pdf.crystal_ball import double_cb_integral
-from zfit_dark.pdf.vetoed import _VisibleFraction, visible_pieces
+from zfit_dark.pdf.vetoed import _VisibleFraction, in_order, visible_pieces
 
 LOWER, UPPER = 0.3, 0.7
 SHAPE = (0.008, 1.2, 3.0, 1.5, 4.0)
@@ -79,7 +79,8 @@ edge = st.floats(-1.0, 2.0, allow_subnormal=False)  # TensorFlow takes those for
 def test_visible_pieces(holes):
     lows, highs = np.reshape(holes, (-1, 2)).T
     start, stop = (tf.constant(edge, tf.float64) for edge in (0.0, 1.0))
-    pieces = np.transpose(visible_pieces(start, stop, tf.constant(lows), tf.constant(highs)))
+    edges = in_order(tf.constant(lows), tf.constant(highs))
+    pieces = np.transpose(visible_pieces(start, stop, *edges))
     assert pieces.shape == (len(holes) + 1, 2)
     assert np.all(np.diff(pieces.ravel()) >= 0.0)
     assert pieces[0, 0] == 0.0

@@ -40,6 +40,9 @@ _OBSERVED = _FIRST_BAND + len(BANDS)
 _LAST_STEP = 1e-4
 _NARROWEST = 1e-9
 _MOST_STEPS = 60
+_UNTOLD = 1e-10
+"""Part of the curvature along the parameter of interest below which what is left of it, once the
+other parameters follow, is rounding: the data cannot tell it from them."""
 
 
 class Question(NamedTuple):
@@ -268,10 +271,14 @@ def _noted(
     error = 1.0 / tf.sqrt(here.bend)
     # no events are expected: the likelihood falls exponentially
     sigma = tf.where(here.bend > 0, error, 1.0 / tf.abs(here.slope))
+    alone = fitted[-1][question.poi, question.poi]
+    nan = tf.constant(np.nan, tf.float64)
+    untold = (job == _ASIMOV_AT_ZERO) & (alone > 0) & (here.bend < _UNTOLD * alone)
+    sigma, value = (tf.where(untold, nan, known) for known in (sigma, here.value))
     this_fit = job == np.array([_FREE, _AT_ZERO])
     best = tf.where(job == _FREE, here.theta[question.poi], found.best)
     # below zero, the test statistic of a negative signal is that of none
-    lowest = tf.where(question.qtilde & (job == _FREE) & (best < 0), near.value, here.value)
+    lowest = tf.where(question.qtilde & (job == _FREE) & (best < 0), near.value, value)
     is_lowest = tf.stack([job == _FREE, job == _ASIMOV_AT_ZERO])
     asimov_set = tf.cond(
         job == _AT_ZERO, lambda: question.expectation(here.theta), lambda: found.asimov_set

@@ -545,7 +545,7 @@ def _no_candidates(ours: CompiledLoss, data: Sample) -> list[str]:
 
 def _few_events(competing: float) -> list[str]:
     """A word of warning where the normal approximation has too few events."""
-    if competing >= FEWEST_EVENTS:
+    if not competing < FEWEST_EVENTS:  # NaN has words of its own
         return []
     return [
         f"asymptotic limit at low counts: about {competing:.1f} background events compete with the "

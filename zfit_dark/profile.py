@@ -844,7 +844,9 @@ class CompiledLoss:
             strict=True,
         ):
             into, known = self._all.spread(channel.index), channel.known(constants, x)
-            bend = _bend(channel, tf.gather(theta, channel.index), into, constants, x, weight, known)
+            bend = _bend(
+                channel, tf.gather(theta, channel.index), into, constants, x, weight, known
+            )
             total += tf.matmul(into, tf.matmul(bend, into), transpose_a=True)
         return total + self.constraints(theta, constants, observations)[2]
 

@@ -314,8 +314,8 @@ def interpolated(curve: PchipInterpolator, x: Any) -> tf.Tensor:
     piece = tf.reduce_sum(tf.cast(x >= curve.x[1:-1], tf.int32))
     distance = x - tf.gather(tf.constant(curve.x), piece)
     value = tf.zeros_like(x)
-    for coefficients in curve.c:
-        value = value * distance + tf.gather(tf.constant(coefficients), piece)
+    for coefficient in tf.unstack(tf.gather(tf.constant(curve.c), piece, axis=1)):
+        value = value * distance + coefficient
     inside = (x >= curve.x[0]) & (x <= curve.x[-1])
     return tf.where(inside, value, np.nan)
 

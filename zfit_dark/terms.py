@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
+from operator import getitem
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,7 +97,8 @@ class Parameters:
         return self._derive(fixed)
 
     def _with_derived(self, fixed: tf.Tensor) -> tf.Tensor:
-        with _answering(_elements(self.fixed, fixed)), once():
+        answers = _elements(self.fixed, fixed) | _values(self.derived)
+        with _answering(answers), once():
             derived = [parameter.value() for parameter in self.derived]
             derived += [pdf.normalization(pdf.norm) for pdf in self.scaled]
         return tf.concat([fixed, tf.stack([tf.reshape(value, []) for value in derived])], 0)
@@ -142,12 +144,17 @@ def _elements(parameters: Sequence[Any], vector: tf.Tensor) -> dict[Any, Callabl
     An element is taken when it is asked for, once a graph: of hundreds of fixed parameters, a shape
     wants a handful.
     """
+    return {p: _once_a_graph(partial(getitem, vector, i)) for i, p in enumerate(parameters)}
 
-    def answer(i: int) -> Callable[[], tf.Tensor]:
-        within = cache(lambda graph: vector[i])
-        return lambda: within(tf.compat.v1.get_default_graph())
 
-    return {parameter: answer(i) for i, parameter in enumerate(parameters)}
+def _values(parameters: Sequence[Any]) -> dict[Any, Callable[[], tf.Tensor]]:
+    """Composed parameters and their values: others follow from them, and shapes ask often."""
+    return {p: _once_a_graph(partial(type(p).value, p)) for p in parameters}
+
+
+def _once_a_graph(find: Callable[[], tf.Tensor]) -> Callable[[], tf.Tensor]:
+    within = cache(lambda graph: find())
+    return lambda: within(tf.compat.v1.get_default_graph())
 
 
 @contextmanager
@@ -367,7 +374,7 @@ class Term:
     def value(self, theta: tf.Tensor, constants: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
         """Shape at points, (n,), for the parameters of ``index``."""
         scale = self.parameters.scale(self.pdf, constants)
-        with self.parameters.at(self.index, tf.unstack(theta), constants):
+        with self.parameters.at(self.index, tf.unstack(theta), constants), once():
             if scale is None:
                 return self._at_present(points)
             return self.pdf.pdf(self._data(points), norm=False) / scale

@@ -12,7 +12,16 @@ from zfit.interface import ZfitParameter
 from zfit.serialization import Serializer, SpaceRepr  # noqa: F401 (annotations of the base)
 
 from zfit_dark.errors import InputError
-from zfit_dark.pdf.vetoed import Counts, Vetoed, VetoedRepr, interval_of, visible_pieces
+from zfit_dark.once import remembered
+from zfit_dark.pdf._functor import bounds
+from zfit_dark.pdf.vetoed import (
+    Counts,
+    Vetoed,
+    VetoedRepr,
+    interval_of,
+    known_by,
+    visible_pieces,
+)
 
 __all__ = ["Counted"]
 
@@ -78,11 +87,8 @@ class Counted(Vetoed):
             One a region: the integral of the inner PDF over what holes leave of it, over that in
             its own normalisation range. They follow the parameters.
         """
-        inside = [
-            tf.reduce_sum(self._inner_integrals(*self._parts(region, self.norm)))
-            for region in self.regions
-        ]
         lower, upper = self.pdfs[0].norm.v1.limits
+        inside = self._inside(self._parts(self.norm))
         return tf.stack(inside) / self._inner_integrals(lower, upper)
 
     def _edge_params(self) -> dict[str, Any]:
@@ -94,9 +100,22 @@ class Counted(Vetoed):
             if isinstance(edge, ZfitParameter)
         }
 
-    def _parts(self, region: Any, limits: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Starts and stops of what the holes and the limits leave of a region."""
-        lower, upper = (tf.reshape(edge, ()) for edge in limits.v1.limits)
+    def _parts(self, limits: Any) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """Starts and stops of what the holes and the limits leave of each region."""
+
+        def find() -> list[tuple[tf.Tensor, tf.Tensor]]:
+            lower, upper = (tf.reshape(edge, ()) for edge in limits.v1.limits)
+            return [self._part(region, lower, upper) for region in self.regions]
+
+        if not self._is_norm(limits):
+            return find()
+        edges = (known_by(each) for each in (self.intervals, *self.regions))
+        parts: list[tuple[tf.Tensor, tf.Tensor]] = remembered(
+            ("parts", *bounds(limits), *edges), find
+        )
+        return parts
+
+    def _part(self, region: Any, lower: tf.Tensor, upper: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         starts, stops = [], []
         for interval in region:
             low, high = (tf.convert_to_tensor(edge, tf.float64) for edge in interval)
@@ -107,15 +126,20 @@ class Counted(Vetoed):
             stops.append(pieces[1])
         return tf.concat(starts, 0), tf.concat(stops, 0)
 
+    def _inside(self, parts: list[tuple[tf.Tensor, tf.Tensor]]) -> list[tf.Tensor]:
+        """Integrals of the inner PDF over the parts of each region."""
+        starts, stops = (tf.concat(edges, 0) for edges in zip(*parts, strict=True))
+        found = tf.split(self._inner_integrals(starts, stops), [of.shape[0] for of, _ in parts])
+        return [tf.reduce_sum(each) for each in found]
+
     def _means(self) -> list[tf.Tensor]:
         """The mean density, not normalised, in each region."""
-        found = []
-        for region in self.regions:
-            starts, stops = self._parts(region, self.norm)
-            length = tf.reduce_sum(stops - starts)
-            inside = tf.reduce_sum(self._inner_integrals(starts, stops))
-            found.append(inside / tf.where(length > 0, length, 1.0))
-        return found
+        parts = self._parts(self.norm)
+        lengths = [tf.reduce_sum(stops - starts) for starts, stops in parts]
+        return [
+            inside / tf.where(length > 0, length, 1.0)
+            for inside, length in zip(self._inside(parts), lengths, strict=True)
+        ]
 
     @supports(norm=False)
     def _pdf(self, x: Any, norm: Any) -> tf.Tensor:
@@ -132,10 +156,13 @@ class Counted(Vetoed):
     @supports(norm=False)
     def _integrate(self, limits: Any, norm: Any, options: Any) -> tf.Tensor:
         whole = super()._integrate(limits, norm, options)
-        for region, mean in zip(self.regions, self._means(), strict=True):
-            starts, stops = self._parts(region, limits)
-            flat = mean * tf.reduce_sum(stops - starts)
-            whole += flat - tf.reduce_sum(self._inner_integrals(starts, stops))
+        if self._is_norm(limits):  # the regions are in it, and their events are no more or fewer
+            return whole
+        parts = self._parts(limits)
+        for mean, inside, (starts, stops) in zip(
+            self._means(), self._inside(parts), parts, strict=True
+        ):
+            whole += mean * tf.reduce_sum(stops - starts) - inside
         return whole
 
     def copy(self, **overrides: Any) -> Counted:

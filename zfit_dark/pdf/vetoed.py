@@ -29,6 +29,12 @@ __all__ = ["Vetoed", "VetoedRepr", "interval_of", "visible_pieces"]
 Counts = Literal["visible", "all"]
 
 
+def in_order(lows: tf.Tensor, highs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The edges of holes from left to right; a hole with low ≥ high has no width."""
+    order = tf.argsort(lows)
+    return tf.gather(tf.minimum(lows, highs), order), tf.gather(highs, order)
+
+
 def visible_pieces(
     lower: tf.Tensor, upper: tf.Tensor, lows: tf.Tensor, highs: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -39,15 +45,13 @@ def visible_pieces(
     Args:
         lower: start of the range, a scalar or of one element.
         upper: its end.
-        lows: lower edges of the k holes, in any order; the holes may overlap or reach past the
-            range, and one with low ≥ high is none.
+        lows: lower edges of the k holes, see ``in_order``; the holes may overlap or reach past
+            the range.
         highs: their upper edges.
 
     Returns:
         Starts and stops of the pieces in ascending order, start ≤ stop, each of shape (k + 1,).
     """
-    order = tf.argsort(lows)
-    lows, highs = tf.gather(tf.minimum(lows, highs), order), tf.gather(highs, order)
     before = np.tri(lows.shape[0] + 1, lows.shape[0], -1, dtype=bool)
     reached = tf.where(before, tf.minimum(highs, upper), -np.inf)  # by the holes before a piece
     starts = tf.maximum(tf.reduce_max(reached, axis=1), lower)
@@ -163,27 +167,29 @@ class Vetoed(SinglePDFFunctor, SerializableMixin):
         super()._set_yield(value)
 
     def _holes(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """The lower and the upper edges as tensors."""
-        edges = tf.convert_to_tensor(
-            [
-                [tf.convert_to_tensor(edge, tf.float64) for edge in interval]
-                for interval in self.intervals
-            ],
-            tf.float64,
-        )
-        edges = tf.reshape(edges, (len(self.intervals), 2))
-        return edges[:, 0], edges[:, 1]
+        """The lower and the upper edges as tensors, see ``in_order``."""
+
+        def find() -> tuple[tf.Tensor, tf.Tensor]:
+            if all(isinstance(edge, float) for interval in self.intervals for edge in interval):
+                lows, highs = np.reshape(sorted(self.intervals), (-1, 2)).T
+                return tf.constant(lows, tf.float64), tf.constant(highs, tf.float64)
+            return in_order(
+                *(
+                    tf.stack([tf.convert_to_tensor(edge, tf.float64) for edge in edges])
+                    for edges in zip(*self.intervals, strict=True)
+                )
+            )
+
+        holes: tuple[tf.Tensor, tf.Tensor] = remembered(("holes", *known_by(self.intervals)), find)
+        return holes
 
     def _pieces(self, limits: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """Starts and stops of what the holes leave of the limits."""
         lower, upper = limits.v1.limits
         if not self._is_norm(limits):
             return visible_pieces(lower, upper, *self._holes())
-        edges = (
-            edge if isinstance(edge, float) else id(edge) for i in self.intervals for edge in i
-        )
         pieces: tuple[tf.Tensor, tf.Tensor] = remembered(
-            ("pieces", *bounds(limits), *edges),
+            ("pieces", *bounds(limits), *known_by(self.intervals)),
             lambda: visible_pieces(lower, upper, *self._holes()),
         )
         return pieces
@@ -324,6 +330,11 @@ def interval_of(interval: Any) -> tuple[Any, Any]:
     if any(isinstance(edge, float) and math.isnan(edge) for edge in (low, high)):
         raise InputError(f"hole {interval!r}: an edge is NaN")
     return low, high
+
+
+def known_by(intervals: Iterable[tuple[Any, Any]]) -> tuple[float, ...]:
+    """What intervals can be remembered by: numbers, and parameters that are the same ones."""
+    return tuple(edge if isinstance(edge, float) else id(edge) for i in intervals for edge in i)
 
 
 def _check_something_left(intervals: Iterable[tuple[Any, Any]], norm: tuple[float, float]) -> None:

@@ -272,7 +272,7 @@ def test_a_record_killed_at_many_instants(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "kills", "seconds"), [("counting", 8, 0.4), ("shapes", 2, 0.3)])
+@pytest.mark.parametrize(("kind", "kills", "seconds"), [("counting", 6, 0.4), ("shapes", 2, 0.3)])
 def test_a_scan_killed_at_random_instants(
     tmp_path: Path, kind: str, kills: int, seconds: float
 ) -> None:

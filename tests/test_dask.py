@@ -80,23 +80,6 @@ def pids(cluster: Any) -> list[int]:
     return sorted(cluster.run(os.getpid).values())
 
 
-def test_a_worker_is_killed_in_the_middle(cluster: Any, executor: Executor, tmp_path: Path) -> None:
-    right = zd.scan(counting(slowly), MASSES, progress=False)
-    kept = tmp_path / "scan.checkpoint"
-    zd.scan(counting(slowly), MASSES[:4], progress=False, executor=executor)  # both have the model
-    before = pids(cluster)
-    with killed_after(5, kept, before[0]) as killed:
-        found = zd.scan(
-            counting(slowly), MASSES, progress=False, executor=executor, checkpoint=kept
-        )
-    assert killed
-    assert killed[0] < MASSES.size
-    same(found, right)
-    cluster.wait_for_workers(2, timeout=60)
-    assert before[0] not in pids(cluster)
-    assert before[1] in pids(cluster)
-
-
 def test_a_compiled_scan_with_a_worker_killed(
     cluster: Any, executor: Executor, tmp_path: Path
 ) -> None:
@@ -112,12 +95,16 @@ def test_a_compiled_scan_with_a_worker_killed(
     model, masses = zd.Likelihood([channel]), np.linspace(0.3, 2.9, 300)
     kept = tmp_path / "scan.checkpoint"
     zd.scan(model, masses[:2], progress=False, executor=executor)
-    with killed_after(5, kept, pids(cluster)[0]) as killed:
+    before = pids(cluster)
+    with killed_after(5, kept, before[0]) as killed:
         found = zd.scan(model, masses, progress=False, executor=executor, checkpoint=kept)
     assert killed
     assert killed[0] < masses.size
     assert found.valid.all()
     same(found, zd.scan(model, masses, progress=False))
+    cluster.wait_for_workers(2, timeout=60)
+    assert before[0] not in pids(cluster)
+    assert before[1] in pids(cluster)
 
 
 def deadly(mass: float) -> float:

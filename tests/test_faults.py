@@ -760,7 +760,7 @@ def test_every_text_file_tells_its_encoding() -> None:
 def test_a_scan_without_a_home(home: dict[str, str], tmp_path: Path) -> None:
     names = ("HOME", "MPLCONFIGDIR")
     left = {k: v for k, v in os.environ.items() if k not in names and not k.startswith("XDG_")}
-    text = f"scan idm --channel mumu --max-masses 2 --ctau 1 --out {tmp_path}"
+    text = f"scan idm --channel mumu --max-masses 2 --ctau 1 --method exact --out {tmp_path}"
     done = zfit_dark(text, env=left | home)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr

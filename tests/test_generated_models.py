@@ -68,13 +68,13 @@ class Recipe:
 
 
 RECIPES = [
-    Recipe(("Gauss",), ("Bernstein",), moving=True, constrained=True, seed=1),
     Recipe(("BifurGauss",), ("Exponential",), hole=True, weighted=True, seed=2),
     Recipe(("Voigt",), ("Threshold",), moving=True, constrained=True, seed=3),
     Recipe(("CrystalBall",), ("Chebyshev",), moving=True, weighted=True, extended=False, seed=4),
     Recipe(("DoubleCB",), ("Legendre",), hole=True, extended=False, seed=5),
-    Recipe(("zfit's DoubleCB",), ("Exponential",), moving=True, seed=6),
-    Recipe(("DoubleCB", "Gauss"), ("Chebyshev", "Bernstein"), moving=True, hole=True, seed=8),
+    Recipe(
+        ("DoubleCB", "zfit's DoubleCB"), ("Chebyshev", "Bernstein"), moving=True, hole=True, seed=8
+    ),
 ]
 
 

@@ -12,6 +12,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq, minimize, minimize_scalar
 from scipy.stats import norm
 
+from zfit_dark import signal_shape
 from zfit_dark.channel import CountingChannel, Nuisance, ShapeChannel, Veto, bernstein
 from zfit_dark.counting import Count, exact_limit
 from zfit_dark.errors import InputError
@@ -349,6 +350,21 @@ def test_scan_over_a_veto_and_overlapping_windows(alone: Likelihood) -> None:
     assert found.skipped[0].reason == "vetoed: K0S"
     right = [exact_limit([count("one", mass)]).observed for mass in found.masses]
     np.testing.assert_allclose(found.observed, right, rtol=1e-6)
+
+
+def test_a_table_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Widths and tails follow from the mass: once a program, and not wherever the peak is."""
+    looked_up, real = [], signal_shape.interpolated
+
+    def interpolated(curve: Any, x: Any) -> Any:
+        looked_up.append(id(curve))
+        return real(curve, x)
+
+    model = Likelihood([channel()]).move_to(1.0)
+    monkeypatch.setattr(signal_shape, "interpolated", interpolated)
+    ours = compiled(model.loss)
+    ours.evaluate(ours.values()[None], ours.observed())
+    assert len(looked_up) == len(set(looked_up)) == 1 + len(TAILS)
 
 
 def test_a_closed_channel_says_nothing() -> None:

@@ -435,16 +435,3 @@ def test_zfits_own_value_is_the_same(likelihood: Likelihood, loss: CompiledLoss)
             own = float(likelihood.loss.value(full=True))
         offsets.append(own - negative_log_likelihood(mass, named(loss, theta)))
     assert offsets[1] == pytest.approx(offsets[0], rel=0, abs=1e-8)
-
-
-@pytest.mark.slow
-def test_zfits_minuit_finds_the_same_minimum(likelihood: Likelihood, loss: CompiledLoss) -> None:
-    likelihood.move_to(0.8)
-    found, _ = fitted(loss)
-    result = zfit.minimize.Minuit().minimize(likelihood.loss)
-    assert result.valid
-    result.hesse()
-    for parameter in loss.parameters:
-        info = result.params[parameter]
-        error = info["hesse"]["error"]
-        assert found[parameter.name] == pytest.approx(info["value"], abs=0.05 * error)

@@ -30,7 +30,6 @@ def parameter(value, lower=None, upper=None):
 
 def peaks(mu, sigma):
     return {
-        "Gauss": lambda **k: zfit.pdf.Gauss(mu, sigma, **k),
         "BifurGauss": lambda **k: zfit.pdf.BifurGauss(mu, sigma, 0.15, **k),
         "Voigt": lambda **k: zfit.pdf.Voigt(mu, sigma, 0.05, **k),
         "CrystalBall": lambda **k: zd.pdf.CrystalBall(mu, sigma, 1.2, 3.0, **k),

@@ -13,7 +13,7 @@ from hypothesis import given
 from scipy.integrate import quad
 
 from zfit_dark.errors import InputError
-from zfit_dark.once import once
+from zfit_dark.once import once, remembered
 from zfit_dark.pdf import DoubleCB, Vetoed
 from zfit_dark.pdf._closed_form import integrals
 from zfit_dark.pdf.crystal_ball import double_cb_integral
@@ -169,6 +169,17 @@ def test_what_the_yield_counts(obs, peak, mu):
             assert float(pdf.get_yield().value()) == pytest.approx(200.0 * seen / whole, rel=1e-12)
             assert float(pdf.visible_fraction()) == pytest.approx(seen / whole, rel=1e-12)
     assert {p.name for p in pdf.get_params(is_yield=True)} == {"mu", "n_signal"}
+
+
+def test_what_is_found_in_one_graph_is_not_known_in_another():
+    """Such as in the body of a loop, whose tensors nobody else may use."""
+    here, there = (tf.Graph() for _ in range(2))
+    with once(tf.compat.v1.get_default_graph):
+        for graph in (here, there, here):
+            with graph.as_default():
+                found = remembered("one", lambda: tf.constant(1.0))
+                assert found.graph is graph
+                assert found is remembered("one", lambda: tf.constant(2.0))
 
 
 def test_an_integral_is_found_once(peak, background, mu):

@@ -7,16 +7,26 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-_found: ContextVar[dict[Hashable, Any] | None] = ContextVar("found", default=None)
+Place = Callable[[], Hashable]
+
+_found: ContextVar[tuple[dict[Hashable, Any], Place] | None] = ContextVar("found", default=None)
+
+
+def _anywhere() -> None:
+    return None
 
 
 @contextmanager
-def once() -> Iterator[None]:
-    """While parameters answer with the same tensors of one graph, remember what follows from them.
+def once(place: Place = _anywhere) -> Iterator[None]:
+    """While parameters answer with the same tensors, remember what follows from them.
 
     An integral over many pieces is hundreds of operations of a program.
+
+    Args:
+        place: tells where the work is done, such as in which graph: what is found in one place is
+            not known in another.
     """
-    token = _found.set({})
+    token = _found.set(({}, place))
     try:
         yield
     finally:
@@ -24,10 +34,12 @@ def once() -> Iterator[None]:
 
 
 def remembered(key: Hashable, find: Callable[[], Any]) -> Any:
-    """What was found for a key before, if that is remembered now; else what is found."""
-    found = _found.get()
-    if found is None:
+    """What was found here for a key before, if that is remembered now; else what is found."""
+    now = _found.get()
+    if now is None:
         return find()
+    found, place = now
+    key = place(), key
     if key not in found:
         found[key] = find()
     return found[key]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from operator import getitem
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ import zfit
 from zfit.util.exception import NormNotImplemented
 
 from zfit_dark.newton import FloatArray
-from zfit_dark.once import once
+from zfit_dark.once import once, remembered
 
 ALONE = threading.RLock()
 """Held while zfit parameters answer with tensors: no other thread may look at them or move them."""
@@ -97,8 +97,9 @@ class Parameters:
         return self._derive(fixed)
 
     def _with_derived(self, fixed: tf.Tensor) -> tf.Tensor:
-        answers = _elements(self.fixed, fixed) | _values(self.derived)
-        with _answering(answers), once():
+        # shapes and other parameters ask for these, often
+        composed = {p: partial(type(p).value, p) for p in self.derived}
+        with _answering(_elements(self.fixed, fixed) | composed):
             derived = [parameter.value() for parameter in self.derived]
             derived += [pdf.normalization(pdf.norm) for pdf in self.scaled]
         return tf.concat([fixed, tf.stack([tf.reshape(value, []) for value in derived])], 0)
@@ -139,27 +140,18 @@ class Parameters:
 
 
 def _elements(parameters: Sequence[Any], vector: tf.Tensor) -> dict[Any, Callable[[], tf.Tensor]]:
-    """Parameters and the elements of a vector that they answer with.
-
-    An element is taken when it is asked for, once a graph: of hundreds of fixed parameters, a shape
-    wants a handful.
-    """
-    return {p: _once_a_graph(partial(getitem, vector, i)) for i, p in enumerate(parameters)}
-
-
-def _values(parameters: Sequence[Any]) -> dict[Any, Callable[[], tf.Tensor]]:
-    """Composed parameters and their values: others follow from them, and shapes ask often."""
-    return {p: _once_a_graph(partial(type(p).value, p)) for p in parameters}
-
-
-def _once_a_graph(find: Callable[[], tf.Tensor]) -> Callable[[], tf.Tensor]:
-    within = cache(lambda graph: find())
-    return lambda: within(tf.compat.v1.get_default_graph())
+    """Parameters and the elements of a vector that they answer with."""
+    return {p: partial(getitem, vector, i) for i, p in enumerate(parameters)}
 
 
 @contextmanager
 def _answering(answers: Mapping[Any, Callable[[], tf.Tensor]]) -> Iterator[None]:
-    for parameter, answer in answers.items():
+    """Let parameters answer with what is found when they are first asked, once a graph.
+
+    Of hundreds of fixed parameters a shape wants a handful. What PDFs find is remembered, too.
+    """
+    for parameter, find in answers.items():
+        answer = partial(remembered, ("value", id(parameter)), find)
         # the parameter's own class keeps its methods; these stand in front of them
         vars(parameter).update(
             {
@@ -169,7 +161,8 @@ def _answering(answers: Mapping[Any, Callable[[], tf.Tensor]]) -> Iterator[None]
             }
         )
     try:
-        yield
+        with once(tf.compat.v1.get_default_graph):
+            yield
     finally:
         for parameter in answers:
             for name in _ANSWERS:
@@ -374,7 +367,7 @@ class Term:
     def value(self, theta: tf.Tensor, constants: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
         """Shape at points, (n,), for the parameters of ``index``."""
         scale = self.parameters.scale(self.pdf, constants)
-        with self.parameters.at(self.index, tf.unstack(theta), constants), once():
+        with self.parameters.at(self.index, tf.unstack(theta), constants):
             if scale is None:
                 return self._at_present(points)
             return self.pdf.pdf(self._data(points), norm=False) / scale

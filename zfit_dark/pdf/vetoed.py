@@ -24,7 +24,7 @@ from zfit_dark.pdf._closed_form import integrals
 from zfit_dark.pdf._functor import SinglePDFFunctor, SinglePDFFunctorRepr, bounds
 from zfit_dark.pdf._space import tensor_space
 
-__all__ = ["Vetoed", "VetoedRepr", "interval_of", "visible_pieces"]
+__all__ = ["Vetoed", "VetoedRepr", "interval_of", "known_by", "visible_pieces"]
 
 Counts = Literal["visible", "all"]
 
